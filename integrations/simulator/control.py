@@ -144,7 +144,7 @@ class Control:
 
     def phone_state(self, number: str) -> dict[str, Any]:
         """One phone: its behaviour and the legs at it."""
-        legs = [call for call in self.world.calls.values() if call.handset == number and not call.over]
+        legs = [leg.call for leg in self.engine.live.values() if leg.call.handset == number]
         ringing = [call for call in legs if call.status == "ringing" and call.direction != "inbound"]
         talking = [call for call in legs if call.status == "in-progress" or call.direction == "inbound"]
         return {

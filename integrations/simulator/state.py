@@ -3,10 +3,9 @@
 import asyncio
 import hashlib
 import secrets
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from .clock import Clock, whole_seconds
@@ -15,7 +14,7 @@ from .phones import Behaviour
 
 API_VERSION = "2010-04-01"
 FINAL = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
-ONE_MINUTE = timedelta(minutes=1)
+KEPT_REQUESTS = 20_000
 
 # The points on which Twilio's documentation is silent or contradicts itself; the first value is the default.
 SWITCHES: dict[str, tuple[Any, ...]] = {
@@ -180,7 +179,7 @@ class World:
     calls: dict[str, Call] = field(default_factory=dict)
     recordings: dict[str, Recording] = field(default_factory=dict)
     notifications: dict[str, Notification] = field(default_factory=dict)
-    requests: list[dict[str, Any]] = field(default_factory=list)
+    requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
     phones: dict[str, Behaviour] = field(default_factory=dict)
     default_phone: Behaviour = field(default_factory=Behaviour)
     switches: dict[str, Any] = field(default_factory=lambda: {name: values[0] for name, values in SWITCHES.items()})
@@ -188,7 +187,6 @@ class World:
     base_url: str = ""
     version: int = 0
     order: dict[str, int] = field(default_factory=dict)
-    on_end: Callable[[Call], None] | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def touch(self) -> None:
