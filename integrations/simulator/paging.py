@@ -25,7 +25,7 @@ def moment_of(text: str, name: str) -> tuple[datetime, bool]:
 
 
 def date_filter(query: Any, name: str, moment: datetime | None) -> bool:
-    """Whether `moment` satisfies `name`, `name<` and `name>`, each inclusive, as Twilio documents them."""
+    """Whether `moment` satisfies `name` (that day, in UTC), `name<` and `name>` (each inclusive), as documented."""
     for suffix in ("", "<", ">"):
         text = query.get(name + suffix)
         if not text:
@@ -34,10 +34,8 @@ def date_filter(query: Any, name: str, moment: datetime | None) -> bool:
         if moment is None:
             return False
         value = moment.replace(microsecond=0)
-        if day and suffix == "":
+        if suffix == "":
             fits = value.date() == limit.date()
-        elif suffix == "":
-            fits = value == limit
         elif suffix == "<":
             fits = value.date() <= limit.date() if day else value <= limit
         else:
