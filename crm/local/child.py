@@ -86,6 +86,14 @@ class Child:
         """Return the exit status, or None while the program runs."""
         return self._watchdog.poll()
 
+    @property
+    def pid(self) -> int | None:
+        """Return the program's process number (not its watchdog's), None once it has ended."""
+        try:
+            return int(self.pid_file.read_text().split()[0])
+        except (FileNotFoundError, IndexError):
+            return None
+
     def failed(self, what: str) -> ChildFailed:
         """Make the error that says `what` went wrong with this child, with its log's tail."""
         return ChildFailed(f"{self.name} {what}; the end of {self.log}:\n{tail(self.log)}")

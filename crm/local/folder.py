@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 from base64 import urlsafe_b64encode
 from pathlib import Path
+from typing import Self
 
 from crm.local.child import LocalError
 
@@ -41,13 +42,20 @@ def unprivileged() -> tuple[int, int] | None:
 
 def succeeds(owner: tuple[int, int] | None, *command: str | Path) -> bool:
     """Say whether the servers' user can run this command."""
-    identity = {} if owner is None else {"user": owner[0], "group": owner[1], "extra_groups": []}
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
-        status: int = subprocess.call(list(map(str, command)), cwd="/", **quiet, **identity)  # type: ignore[call-overload]
+        done = subprocess.run(
+            list(map(str, command)),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            user=None if owner is None else owner[0],
+            group=None if owner is None else owner[1],
+            extra_groups=None if owner is None else [],
+        )
     except OSError:
         return False
-    return status == 0
+    return done.returncode == 0
 
 
 def take_named(folder: Path) -> None:
@@ -94,15 +102,42 @@ def default_data_dir(project: Path = PROJECT) -> Path:
 
 
 def free_port(preferred: int | None = None) -> int:
-    """Return `preferred` if nobody listens there, else a port that is free now."""
-    for port in filter(None, (preferred, 0)) if preferred else (0,):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((HOST, port))
-            return int(probe.getsockname()[1])
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """Return `preferred` if nobody has that port, else one that is free now."""
+    with Reservation(preferred) as reservation:
+        return reservation.port
+
+
+class Reservation:
+    """A port of ours: nobody else gets it until `close()`, except a server that shares ports, as granian does.
+
+    Two demos that start together would otherwise both find 8000 free, and granian would let them share it. The socket
+    is bound alone and becomes shareable afterwards; it never listens, so it takes no connection.
+    """
+
+    def __init__(self, preferred: int | None = None) -> None:
+        for port in (preferred, 0) if preferred else (0,):
+            self._socket = socket.socket()
+            try:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                self._socket.bind((HOST, port))
+            except OSError:
+                self._socket.close()
+                if port == 0:
+                    raise
+                continue
+            break
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self.port: int = self._socket.getsockname()[1]
+
+    def close(self) -> None:
+        """Leave the port to whoever binds it next."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 def write_private(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ open every parent folder of the data. The binaries are started directly, on 127.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import time
@@ -75,8 +76,10 @@ class Running:
             take_named(self.data_dir)
         self._lock = lock(self.data_dir)
         self._servers: list[postgres.Postgres | valkey.Valkey] = []
+        self._note = self.data_dir / "services.json"
         try:
             self.services = self._start(durable)
+            write_private(self._note, json.dumps(self.services.environment()))
         except BaseException:
             self.stop()
             raise
@@ -110,8 +113,18 @@ class Running:
         stop_all(self.children)
         self._servers = []
         if self._lock >= 0:
+            self._note.unlink(missing_ok=True)
             let_go(self._lock)
             self._lock = -1
+
+
+def joined(data_dir: Path) -> Services:
+    """Return the services that another process runs in this folder. Raises: LocalError, if it is only starting."""
+    try:
+        noted = json.loads((data_dir / "services.json").read_text())
+    except FileNotFoundError:
+        raise LocalError(f"The services in {data_dir} are only starting, or ending: try again.") from None
+    return Services(noted["DATABASE_URL"], noted.get("DATABASE_OWNER_URL"), noted["CELERY_BROKER_URL"], data_dir)
 
 
 def _await(server: postgres.Postgres | valkey.Valkey) -> None:

@@ -97,8 +97,14 @@ def guard(
             pass
     if os.getppid() != parent:
         return 0
-    identity = {} if owner is None else {"user": owner[0], "group": owner[1], "extra_groups": []}
-    child = subprocess.Popen(command, start_new_session=True, umask=0o077, **identity)  # type: ignore[call-overload]
+    child = subprocess.Popen(
+        command,
+        start_new_session=True,
+        umask=0o077,
+        user=None if owner is None else owner[0],
+        group=None if owner is None else owner[1],
+        extra_groups=None if owner is None else [],
+    )
     described = f"{child.pid} {fingerprint(child.pid)}\n"
     pid_file.write_text(described)
     orphaned = False
