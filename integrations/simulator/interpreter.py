@@ -192,7 +192,7 @@ class Interpreter:
                 12100,
                 detail=str(problem),
                 request_url=base.url,
-                request_method=base.method if answer else None,
+                **({"request_method": base.method} if answer else {}),
                 response_body=text,
             )
             return None, 12100

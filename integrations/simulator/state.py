@@ -6,7 +6,7 @@ import secrets
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from .clock import Clock, whole_seconds
 from .errors import NOTIFICATIONS
@@ -170,6 +170,9 @@ class Notification:
     response_headers: str = ""
 
 
+Kept = TypeVar("Kept", Call, Recording, Notification)
+
+
 @dataclass
 class World:
     """Everything that exists in this run; `changed` fires after each change, for the page."""
@@ -195,7 +198,7 @@ class World:
         self.changed.set()
         self.changed = asyncio.Event()
 
-    def keep(self, shelf: dict[str, Any], item: Any) -> Any:
+    def keep(self, shelf: dict[str, Kept], item: Kept) -> Kept:
         """Store `item` under its SID and remember its place in the order of creation; return it."""
         shelf[item.sid] = item
         self.order[item.sid] = len(self.order)

@@ -1,5 +1,6 @@
 """The web page of the phones: static HTML, CSS and JavaScript, served without anything from elsewhere."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
@@ -21,7 +22,7 @@ def add_page_routes(app: web.Application) -> None:
         app.router.add_get(f"/page/{name}", _file(name))
 
 
-def _file(name: str):
+def _file(name: str) -> Callable[[web.Request], Awaitable[web.Response]]:
     path = HERE / name
 
     async def serve(request: web.Request) -> web.Response:
