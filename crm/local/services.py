@@ -31,6 +31,7 @@ from crm.local.folder import (
     take_named,
     temporary_folder,
     unprivileged,
+    write_private,
 )
 from crm.local.watchdog import Plan
 
