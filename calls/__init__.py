@@ -1,0 +1,1 @@
+"""Everything about a call: start, TwiML, callbacks, reconcile, history, recordings."""

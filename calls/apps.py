@@ -1,0 +1,9 @@
+"""Everything about a call."""
+
+from django.apps import AppConfig
+
+
+class CallsConfig(AppConfig):
+    """Start, TwiML, callbacks, reconcile, history, recordings."""
+
+    name = "calls"

@@ -1,0 +1,202 @@
+"""From what is known to what a person is told: status, stage, times, talk time, who did not answer, who ended it.
+
+A status is final only on proof. The agent leg's `completed` alone proves nothing about the conversation: the contact
+may have been busy, or never rung. Where proof is missing, `questions` says what to ask Twilio for.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from calls.rules.known import STATUS_ORDER, Known, furthest
+from integrations.twilio.words import FINAL
+
+QUEUED, INITIATED, RINGING, IN_PROGRESS = "queued", "initiated", "ringing", "in-progress"
+COMPLETED, BUSY, NO_ANSWER, FAILED, CANCELED = "completed", "busy", "no-answer", "failed", "canceled"
+AGENT, CONTACT, MEMBER, SYSTEM = "agent", "contact", "member", "system"
+STAGE_QUEUED, RINGING_AGENT, RINGING_CONTACT, TALKING, ENDED = (
+    "queued",
+    "ringing_agent",
+    "ringing_contact",
+    "talking",
+    "ended",
+)
+# Without a `DialCallStatus` of its own Twilio tells of an unreachable TwiML only in its debugger.
+INSTRUCTIONS_UNREACHABLE = 11200
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the call log's row says. Times in UTC; `duration_seconds` is talk time, None while the call lives."""
+
+    status: str
+    stage: str
+    started_at: datetime | None = None
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_seconds: int | None = None
+    unanswered_by: str | None = None
+    ended_by: str | None = None
+    error_code: int | None = None
+    error_message: str = ""
+
+    @property
+    def is_final(self) -> bool:
+        """The conversation is over and its status will not change."""
+        return self.status in FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    status: str
+    unanswered_by: str | None
+    ended_by: str | None
+    error_code: int | None = None
+    error_message: str = ""
+
+
+def outcome(known: Known) -> Outcome:
+    """Return what the facts amount to."""
+    end = _end(known)
+    started_at = known.agent.initiated_at or known.agent.ringing_at or known.agent.answered_at
+    answered_at = known.contact.answered_at if _talked(known) else None
+    if end is None:
+        status, stage = _live(known)
+        return Outcome(status, stage, started_at=started_at, answered_at=answered_at)
+    return Outcome(
+        status=end.status,
+        stage=ENDED,
+        started_at=started_at,
+        answered_at=answered_at if end.status == COMPLETED else None,
+        ended_at=_ended_at(known),
+        duration_seconds=_talk_seconds(known) if end.status == COMPLETED else 0,
+        unanswered_by=end.unanswered_by,
+        ended_by=end.ended_by,
+        error_code=end.error_code,
+        error_message=end.error_message,
+    )
+
+
+def contact_status(known: Known) -> str | None:
+    """The contact leg's status: its own callbacks' or `<Dial>`'s, whichever is further."""
+    return furthest(STATUS_ORDER)(known.contact.status, known.dial_status)
+
+
+def _talked(known: Known) -> bool:
+    return contact_status(known) in (IN_PROGRESS, COMPLETED) and known.dial_bridged is not False
+
+
+def _live(known: Known) -> tuple[str, str]:
+    agent, contact = known.agent.status, contact_status(known)
+    if contact in (IN_PROGRESS, COMPLETED):
+        return IN_PROGRESS, TALKING
+    if contact is not None or known.key_pressed:
+        return RINGING, RINGING_CONTACT
+    if agent in (RINGING, IN_PROGRESS) or known.agent.is_over or known.instructed:
+        return RINGING, RINGING_AGENT
+    if agent == INITIATED:
+        return INITIATED, RINGING_AGENT
+    return QUEUED, STAGE_QUEUED
+
+
+def _end(known: Known) -> _End | None:
+    """How the conversation ended, or None while that is not proved."""
+    contact = contact_status(known)
+    if known.given_up_at:
+        return _End(FAILED, None, SYSTEM, error_message="unconfirmed")
+    if known.refused and known.agent.status is None:
+        return _End(FAILED, None, SYSTEM, known.refused[0] or None, known.refused[1])
+    if contact == COMPLETED and known.dial_bridged is not False:
+        return _End(COMPLETED, None, _who_hung_up(known))
+    if contact == COMPLETED:  # the contact's side answered and refused to be connected
+        return _End(NO_ANSWER, CONTACT, CONTACT)
+    if contact == BUSY:
+        return _End(BUSY, CONTACT, CONTACT)
+    if contact == FAILED:
+        return _End(FAILED, CONTACT, SYSTEM, _error(known))
+    if contact in (NO_ANSWER, CANCELED):
+        return _contact_not_reached(known)
+    if known.agent.is_over and contact is None:
+        return _agent_not_connected(known)
+    return None
+
+
+def _contact_not_reached(known: Known) -> _End | None:
+    """The contact's phone rang out, or the rep hung up meanwhile: Twilio says either word for either."""
+    if known.hangup_asked_at:
+        return _End(CANCELED, None, MEMBER)
+    left = _agent_left(known)
+    if left is None:
+        return None
+    return _End(CANCELED, None, AGENT) if left else _End(NO_ANSWER, CONTACT, SYSTEM)
+
+
+def _agent_left(known: Known) -> bool | None:
+    """Did the agent leg end while the contact's phone rang? None while that is not proved.
+
+    `<Dial>`'s action says it outright. Without it the times do: a rep who waited is told the reason for a second or
+    more after the contact's leg ended. Ends within the same second prove it only once Twilio has nothing to add.
+    """
+    if known.contact_left_first is not None:
+        return not known.contact_left_first
+    if not known.agent.is_over or known.agent.ended_at is None or known.contact.ended_at is None:
+        return known.agent.is_over if known.both_legs_asked else None
+    if known.agent.ended_at != known.contact.ended_at:
+        return known.agent.ended_at < known.contact.ended_at
+    return True if known.both_legs_asked else None
+
+
+def _agent_not_connected(known: Known) -> _End | None:
+    """The agent leg is over and nothing is known of a contact leg."""
+    agent = known.agent.status
+    if agent == CANCELED or (known.hangup_asked_at and agent != COMPLETED):
+        return _End(CANCELED, None, MEMBER if known.hangup_asked_at else SYSTEM)
+    if agent == BUSY:
+        return _End(BUSY, AGENT, AGENT)
+    if agent == NO_ANSWER:
+        return _End(NO_ANSWER, AGENT, SYSTEM)
+    if agent == FAILED:
+        return _End(FAILED, AGENT, SYSTEM, _error(known))
+    # Answered and over. Was the contact rung? No key, or no child at Twilio, says no.
+    if known.key_pressed is not False and not known.no_contact_leg:
+        return None
+    if known.key_pressed:  # pressed, and yet no leg: Twilio never dialled
+        return _End(FAILED if not known.hangup_asked_at else CANCELED, None, SYSTEM, _error(known))
+    if known.hangup_asked_at:
+        return _End(CANCELED, None, MEMBER)
+    if not known.instructed:
+        return _End(FAILED, None, SYSTEM, _error(known) or INSTRUCTIONS_UNREACHABLE)
+    return _End(NO_ANSWER, AGENT, SYSTEM if known.key_pressed is False else AGENT)
+
+
+def _who_hung_up(known: Known) -> str | None:
+    """Who ended a conversation; None when no fact says so."""
+    if known.hangup_asked_at:
+        return MEMBER
+    if known.contact_left_first is not None:
+        return CONTACT if known.contact_left_first else AGENT
+    if known.agent.ended_at and known.contact.ended_at and known.agent.ended_at > known.contact.ended_at:
+        return CONTACT
+    return None
+
+
+def _ended_at(known: Known) -> datetime | None:
+    if known.given_up_at:
+        return known.given_up_at
+    if known.refused and known.agent.status is None:
+        return known.refused[2]
+    return known.contact.ended_at or known.agent.ended_at
+
+
+def _talk_seconds(known: Known) -> int | None:
+    """Seconds from the bridge to its end: the contact leg's, never the agent leg's."""
+    if known.contact.duration_seconds is not None:
+        return known.contact.duration_seconds
+    if known.dial_seconds is not None:
+        return known.dial_seconds
+    if known.contact.answered_at and known.contact.ended_at:
+        return int((known.contact.ended_at - known.contact.answered_at).total_seconds())
+    return None
+
+
+def _error(known: Known) -> int | None:
+    return known.contact.error_code or known.agent.error_code or known.phone_error or None

@@ -1,0 +1,141 @@
+"""The CRM core's REST endpoints, and what every endpoint shares: pages of results and the shape of errors."""
+
+from typing import Any
+
+from django.http import JsonResponse
+from drf_spectacular.utils import extend_schema
+from drf_standardized_errors.formatter import ExceptionFormatter
+from drf_standardized_errors.handler import ExceptionHandler
+from rest_framework import exceptions, generics, pagination, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from crm import access, queries
+from crm.doors import in_organization
+from crm.errors import AppError
+from crm.models import Contact, ContactNumber, Membership
+
+
+class KeysetPages(pagination.CursorPagination):
+    """Pages by key: the hundredth costs what the first does, and a new row shifts none."""
+
+    page_size = 50
+    max_page_size = 200
+    page_size_query_param = "page_size"
+    ordering = "-id"
+
+
+class ErrorHandler(ExceptionHandler):
+    """Answers an `AppError` with its own status and code."""
+
+    def convert_known_exceptions(self, exc: Exception) -> Exception:
+        """Translate our errors to the framework's; the formatter adds what it has no place for."""
+        if isinstance(exc, AppError):
+            answer = exceptions.APIException(detail=str(exc.message), code=exc.code)
+            answer.status_code = exc.status
+            return answer
+        return super().convert_known_exceptions(exc)
+
+
+class ErrorFormatter(ExceptionFormatter):
+    """`{"type", "errors": [{"code", "detail", "attr"}]}`, and Twilio's own code when it is Twilio's."""
+
+    def format_error_response(self, error_response: Any) -> Any:
+        """Add the field, Twilio's code and the ids of an `AppError`."""
+        body = super().format_error_response(error_response)
+        if isinstance(self.original_exc, AppError):
+            body["errors"][0] |= {"attr": self.original_exc.field, **self.original_exc.details}
+            if self.original_exc.twilio_code:
+                body["errors"][0]["twilio_code"] = self.original_exc.twilio_code
+        return body
+
+
+def not_found(request: Any) -> JsonResponse:
+    """Answer an address under /api/ that nothing serves, in the shape of every other error."""
+    error = {"code": "not_found", "detail": "There is nothing at this address.", "attr": None}
+    return JsonResponse({"type": "client_error", "errors": [error]}, status=404)
+
+
+class MeSerializer(serializers.ModelSerializer[Membership]):
+    """The member who is asking."""
+
+    email = serializers.EmailField(source="user.email")
+    name = serializers.CharField(source="user.name")
+    user = serializers.UUIDField(source="user_id")
+    organization = serializers.UUIDField(source="organization_id")
+    organization_name = serializers.CharField(source="organization.name")
+
+    class Meta:
+        model = Membership
+        fields = ["id", "user", "email", "name", "organization", "organization_name", "role", "phone_number"]
+        read_only_fields = fields
+
+
+class Me(generics.GenericAPIView[Membership]):
+    """Who am I, and where?"""
+
+    serializer_class = MeSerializer
+    pagination_class = None
+
+    @extend_schema(operation_id="me")
+    @in_organization
+    def get(self, request: Request) -> Response:
+        """Return the member whom the token or the session stands for."""
+        return Response(MeSerializer(request._request.member).data)
+
+
+class NumberSerializer(serializers.ModelSerializer[ContactNumber]):
+    """One of a contact's numbers."""
+
+    class Meta:
+        model = ContactNumber
+        fields = ["number", "label"]
+        read_only_fields = fields
+
+
+class ContactSerializer(serializers.ModelSerializer[Contact]):
+    """A contact with its numbers, the default first."""
+
+    organization = serializers.UUIDField(source="organization_id")
+    owner = serializers.UUIDField(source="owner_id", allow_null=True)
+    numbers = NumberSerializer(many=True)
+
+    class Meta:
+        model = Contact
+        fields = ["id", "organization", "name", "company", "email", "owner", "numbers", "created_at", "updated_at"]
+        read_only_fields = fields
+
+
+class ContactPages(KeysetPages):
+    """Contacts come by name."""
+
+    ordering = ("name", "id")
+
+
+class ContactList(generics.GenericAPIView[Contact]):
+    """The contacts that I may call."""
+
+    serializer_class = ContactSerializer
+    pagination_class = ContactPages
+    filter_backends = []
+
+    @extend_schema(operation_id="contacts_list", responses=ContactSerializer(many=True))
+    @in_organization
+    def get(self, request: Request) -> Response:
+        """List them by name; `search` matches a name, a company or part of a number."""
+        rows = queries.contacts(request._request.member, search=request.query_params.get("search", ""))
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(ContactSerializer(page, many=True).data)
+
+
+class ContactDetail(generics.GenericAPIView[Contact]):
+    """One contact."""
+
+    serializer_class = ContactSerializer
+    pagination_class = None
+
+    @extend_schema(operation_id="contacts_retrieve")
+    @in_organization
+    def get(self, request: Request, contact_id: Any) -> Response:
+        """Return it with its numbers."""
+        return Response(ContactSerializer(access.get_contact(request._request.member, contact_id)).data)

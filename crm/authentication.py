@@ -1,0 +1,75 @@
+"""How a request to the REST API says who is asking: a bearer token, or the pages' session with CSRF."""
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework import authentication, exceptions, permissions
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from crm.access import member_of_session, member_of_token
+
+
+class TokenAuthentication(authentication.BaseAuthentication):
+    """`Authorization: Bearer ctc_…`."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        """Return (user, member), or None when the request carries no bearer token."""
+        kind, _space, token = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() != "bearer":
+            return None
+        member = member_of_token(token.strip())
+        if member is None:
+            raise exceptions.AuthenticationFailed(_("This token is wrong, revoked, or its member is not active."))
+        request._request.member = member
+        return member.user, member
+
+    def authenticate_header(self, request: Request) -> str:
+        """What a 401 asks for."""
+        return "Bearer"
+
+
+class SessionAuthentication(authentication.SessionAuthentication):
+    """The pages' session; unsafe methods need the CSRF token."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        """Return (user, member), or None when nobody is signed in."""
+        found = super().authenticate(request)
+        if found is None:
+            return None
+        user = found[0]
+        member = member_of_session(user, request._request.session.get("organization"))
+        request._request.member = member
+        return user, member
+
+
+class IsMember(permissions.BasePermission):
+    """Somebody is asking, and they belong to an organization."""
+
+    message = _("You are not a member of any organization.")
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """A request whose authentication found no membership has no rows to see."""
+        return getattr(request._request, "member", None) is not None
+
+
+def _register_schema() -> None:
+    """Tell the OpenAPI document what a bearer token is."""
+    from drf_spectacular.extensions import OpenApiAuthenticationExtension
+
+    class TokenScheme(OpenApiAuthenticationExtension):
+        target_class = TokenAuthentication
+        name = "token"
+
+        def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+            return {"type": "http", "scheme": "bearer"}
+
+    class SessionScheme(OpenApiAuthenticationExtension):
+        target_class = SessionAuthentication
+        name = "session"
+
+        def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+            return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+
+
+_register_schema()

@@ -1,0 +1,28 @@
+"""The decorator by which a page or an API handler enters its member's organization."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.utils.translation import gettext as _
+
+from crm import tenancy
+
+
+def in_organization(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Run `handler(…, request, …)` inside the organization of `request.member`, in one transaction.
+
+    For handlers that only touch the database. One that talks to Twilio, or streams, calls services which enter and
+    leave by themselves: no network inside a transaction.
+    """
+
+    @wraps(handler)
+    def inside(*args: Any, **kwargs: Any) -> Any:
+        request = args[0] if hasattr(args[0], "member") else args[1]
+        if request.member is None:
+            raise PermissionDenied(_("You are not a member of any organization. Ask an admin to invite you."))
+        with tenancy.inside(request.member.organization_id):
+            return handler(*args, **kwargs)
+
+    return inside

@@ -1,0 +1,195 @@
+"""The CRM core's tables: organizations, users, memberships, contacts, opportunities, API tokens."""
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+from uuid_utils.compat import uuid7
+
+from crm.numbers import for_display
+from crm.tenancy import MemberKey, MembershipManager, TenantKey, TenantModel
+
+
+class Organization(models.Model):
+    """A tenant. A directory row: it has no policy, because sign-in and callbacks start from it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(_("name"), max_length=200)
+    slug = models.SlugField(_("short name"), unique=True)
+    region = models.CharField(
+        _("country"), max_length=2, default="BR", help_text=_("Two letters; how numbers without a country code are read.")
+    )
+    is_active = models.BooleanField(_("active"), default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("organization")
+        verbose_name_plural = _("organizations")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UserManager(BaseUserManager):
+    """Makes users who sign in by e-mail."""
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Look an address up whatever its case, as people type it."""
+        return self.get(email__iexact=username)
+
+    def create_user(self, email: str, password: str | None = None, **fields: object) -> "User":
+        """Create a user; without a password they cannot sign in yet."""
+        user = self.model(email=self.normalize_email(email).lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: object) -> "User":
+        """Create an operator."""
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person. A directory row without a policy; what they may see hangs on their memberships."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    email = models.EmailField(_("e-mail"), unique=True)
+    name = models.CharField(_("name"), max_length=200, blank=True)
+    is_active = models.BooleanField(_("active"), default=True)
+    is_staff = models.BooleanField(_("operator"), default=False, help_text=_("May use the operator's admin."))
+    date_joined = models.DateTimeField(auto_now_add=True)
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS = []
+
+    class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    def get_full_name(self) -> str:
+        """The name to show."""
+        return str(self)
+
+
+class Role(models.TextChoices):
+    """What a member may do; later ones may do all that earlier ones may."""
+
+    REP = "rep", _("Rep")
+    MANAGER = "manager", _("Manager")
+    ADMIN = "admin", _("Admin")
+
+
+class Membership(TenantModel):
+    """A user in an organization, with a role and the phone that Twilio rings first."""
+
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+", verbose_name=_("user"))
+    role = models.CharField(_("role"), max_length=10, choices=Role.choices, default=Role.REP)
+    phone_number = models.CharField(
+        _("phone"), max_length=16, blank=True, help_text=_("E.164, such as +5511987654321. Rung first on every call.")
+    )
+    is_active = models.BooleanField(_("active"), default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = MembershipManager()
+
+    class Meta(TenantModel.Meta):
+        verbose_name = _("member")
+        verbose_name_plural = _("members")
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "user"], name="one_membership_per_user_and_organization"),
+            models.UniqueConstraint(fields=["organization", "id"], name="membership_is_addressed_with_its_organization"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.get_role_display()})"
+
+    @property
+    def sees_whole_team(self) -> bool:
+        """Managers and admins see everybody's calls; a rep sees their own."""
+        return self.role in (Role.MANAGER, Role.ADMIN)
+
+
+class Contact(TenantModel):
+    """Somebody the organization calls."""
+
+    name = models.CharField(_("name"), max_length=200)
+    company = models.CharField(_("company"), max_length=200, blank=True)
+    email = models.EmailField(_("e-mail"), blank=True)
+    owner = MemberKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("owner"))
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta(TenantModel.Meta):
+        verbose_name = _("contact")
+        verbose_name_plural = _("contacts")
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "id"], name="contact_is_addressed_with_its_organization"),
+        ]
+        indexes = [models.Index(fields=["organization", "name", "id"], name="contacts_by_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ContactNumber(TenantModel):
+    """One of a contact's telephone numbers, E.164."""
+
+    contact = TenantKey(Contact, on_delete=models.CASCADE, related_name="numbers")
+    number = models.CharField(_("number"), max_length=16)
+    label = models.CharField(_("label"), max_length=40, blank=True)
+    position = models.PositiveSmallIntegerField(default=0, help_text=_("The lowest is called by default."))
+
+    class Meta(TenantModel.Meta):
+        ordering = ["position", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["contact", "number"], name="a_contact_has_a_number_once"),
+        ]
+        indexes = [models.Index(fields=["organization", "number"], name="contacts_by_number")]
+
+    def __str__(self) -> str:
+        return for_display(self.number)
+
+
+class Opportunity(TenantModel):
+    """A deal that calls are made for."""
+
+    contact = TenantKey(Contact, on_delete=models.CASCADE, related_name="opportunities")
+    owner = MemberKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    title = models.CharField(_("title"), max_length=200)
+    stage = models.CharField(_("stage"), max_length=60, blank=True)
+    amount = models.DecimalField(_("amount"), max_digits=14, decimal_places=2, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta(TenantModel.Meta):
+        verbose_name = _("opportunity")
+        verbose_name_plural = _("opportunities")
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "id"], name="opportunity_is_addressed_with_its_organization"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class ApiToken(TenantModel):
+    """A machine's key to one membership; only its digest is kept."""
+
+    membership = TenantKey(Membership, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=100, blank=True)
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta(TenantModel.Meta):
+        verbose_name = _("API token")
+
+    def __str__(self) -> str:
+        return self.name or str(self.id)

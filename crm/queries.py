@@ -1,0 +1,20 @@
+"""Lists of the CRM core's rows for a member."""
+
+import phonenumbers
+from django.db.models import Q, QuerySet
+
+from crm.models import Contact, Membership
+
+
+def contacts(member: Membership, *, search: str = "") -> QuerySet[Contact]:
+    """Return the contacts that `member` may see, by name; `search` matches a name, a company or part of a number."""
+    found = Contact.objects.filter(organization=member.organization).prefetch_related("numbers").order_by("name", "id")
+    search = search.strip()
+    if search:
+        matches = Q(name__icontains=search) | Q(company__icontains=search)
+        digits = phonenumbers.normalize_digits_only(search)
+        if digits:
+            matches |= Q(numbers__number__contains=digits)
+        # Not distinct(): a second number that matches may not double the row, and the order must stay the index's.
+        found = found.filter(pk__in=Contact.objects.filter(matches).values("pk"))
+    return found

@@ -1,0 +1,78 @@
+"""The organization's Twilio account, for whoever is about to ask or to check a signature."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from crm import tenancy
+from crm.models import Organization
+from integrations.models import TwilioAccount
+
+CACHE_SECONDS = 10.0
+RELOAD_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What it takes to talk to one Twilio account; the token stays out of any repr."""
+
+    organization_id: UUID
+    account_sid: str
+    auth_token: str = field(repr=False)
+    default_caller_id: str
+    confirms_with_key: bool
+    records_calls: bool
+    ring_seconds: int
+
+
+def credentials(organization_id: UUID) -> Credentials | None:
+    """Read the organization's Twilio credentials and rules from the database; None when it has not connected Twilio.
+
+    Raises: vault.SealBroken when no key of ours opens the token.
+    """
+    with tenancy.inside(organization_id):
+        account = TwilioAccount.objects.first()
+    if account is None:
+        return None
+    return Credentials(
+        organization_id=organization_id,
+        account_sid=account.account_sid,
+        auth_token=account.auth_token(),
+        default_caller_id=account.default_caller_id,
+        confirms_with_key=account.confirms_with_key,
+        records_calls=account.records_calls,
+        ring_seconds=account.ring_seconds,
+    )
+
+
+class CredentialsCache:
+    """Credentials of the organizations whose callbacks arrive, at most CACHE_SECONDS old, in this process's memory.
+
+    A callback is checked several times a second against the same token; reading and unsealing it each time would
+    halve what one server takes in. A signature that fails is checked again against the database (`fresh`), at most
+    once in RELOAD_SECONDS per organization, so that a new token works at once and a flood of forgeries stays cheap.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._read: dict[UUID, tuple[float, Credentials | None]] = {}
+
+    def get(self, organization_id: UUID, *, fresh: bool = False) -> Credentials | None:
+        """Return credentials; with `fresh`, as they are in the database now (or RELOAD_SECONDS ago)."""
+        now = time.monotonic()
+        read = self._read.get(organization_id)
+        if read and now - read[0] < (RELOAD_SECONDS if fresh else CACHE_SECONDS):
+            return read[1]
+        found = credentials(organization_id) if Organization.objects.filter(pk=organization_id).exists() else None
+        with self._lock:
+            if len(self._read) >= 10_000:
+                self._read.clear()
+            if found is not None:
+                self._read[organization_id] = (now, found)
+            else:
+                self._read.pop(organization_id, None)
+        return found
+
+
+callback_credentials = CredentialsCache()

@@ -1,0 +1,1 @@
+"""Everything that knows Twilio: the only folder that imports its package, and where its words stop."""

@@ -1,0 +1,13 @@
+"""Is this request from that organization's Twilio account? (twilio.com/docs/usage/security)"""
+
+from collections.abc import Mapping
+
+from twilio.request_validator import RequestValidator
+
+
+def signature_is_valid(*, auth_token: str, url: str, params: Mapping[str, str], signature: str) -> bool:
+    """Return whether Twilio signed a form POST of `params` to `url` (as Twilio knows it, fragment left out).
+
+    The validator raises TypeError on a missing signature: a request without one is simply not valid.
+    """
+    return bool(signature) and bool(RequestValidator(auth_token).validate(url, dict(params), signature))

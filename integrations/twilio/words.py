@@ -1,0 +1,287 @@
+"""From Twilio's words to ours: each callback and each REST resource becomes news that `calls/rules` can fold.
+
+Pure: no Django, no I/O. Names and values are those of twilio.com/docs/voice/twiml, …/voice/api/call-resource and
+…/voice/api/recording; unknown parameters are ignored, an unknown status is kept as `unknown` and logged by the caller.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+AGENT, CONTACT = "agent", "contact"
+UNKNOWN = "unknown"
+
+# Twilio's word -> ours. They are the same on purpose; what is not in here is not a status.
+STATUSES = {
+    word: word
+    for word in ("queued", "initiated", "ringing", "in-progress", "completed", "busy", "no-answer", "failed", "canceled")
+}
+# <Dial>'s action says `answered` where a conference was joined.
+DIAL_STATUSES = STATUSES | {"answered": "completed"}
+RECORDING_STATUSES = {
+    "in-progress": "in-progress",
+    "paused": "in-progress",
+    "processing": "in-progress",
+    "stopped": "in-progress",
+    "completed": "completed",
+    "absent": "absent",
+    "failed": "failed",
+}
+FINAL = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
+
+
+@dataclass(frozen=True, slots=True)
+class LegNews:
+    """Something Twilio said about one leg. Times in UTC, durations in seconds; None where it said nothing."""
+
+    role: str
+    status: str | None = None
+    call_sid: str | None = None
+    parent_call_sid: str | None = None
+    initiated_at: datetime | None = None
+    ringing_at: datetime | None = None
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_seconds: int | None = None
+    sip_response_code: int | None = None
+    error_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionsFetched:
+    """The agent leg was answered and asked for its TwiML."""
+
+    call_sid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyNews:
+    """The rep's answer to the key prompt: pressed a key, or let it run out."""
+
+    pressed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DialNews:
+    """How `<Dial>` ended. `agent_on_line`: the agent leg was still up, so the other side ended it."""
+
+    status: str | None
+    bridged: bool | None
+    contact_sid: str | None
+    duration_seconds: int | None
+    agent_on_line: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingNews:
+    """Something about one recording; `call_sid` is the agent leg's."""
+
+    recording_sid: str
+    status: str | None
+    duration_seconds: int | None = None
+    channels: int | None = None
+    started_at: datetime | None = None
+    error_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoContactLeg:
+    """Twilio was asked after the agent leg's end, and knows no child of it: nobody else was ever rung."""
+
+
+@dataclass(frozen=True, slots=True)
+class BothLegsAsked:
+    """Twilio was asked about both legs after their end: no better word will come."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartRefused:
+    """`POST /Calls` was refused, or never reached Twilio: there is no call. `at` is our clock."""
+
+    code: int | None
+    message: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """No callback and no answer to two questions: the call is taken for never made. `at` is our clock."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HangupAsked:
+    """A member pressed Cancel or Hang up. `at` is our clock."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneError:
+    """Twilio's debugger says what went wrong with a leg (its Notifications)."""
+
+    code: int
+
+
+News = (
+    LegNews
+    | InstructionsFetched
+    | KeyNews
+    | DialNews
+    | RecordingNews
+    | NoContactLeg
+    | BothLegsAsked
+    | StartRefused
+    | GivenUp
+    | HangupAsked
+    | PhoneError
+)
+
+
+def timestamp(text: str | None) -> datetime | None:
+    """Read Twilio's RFC 2822 date as UTC; None when it is missing or no date."""
+    if not text:
+        return None
+    try:
+        read = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def whole(text: Any) -> int | None:
+    """Read a count or a number of seconds; None when it is missing or not a natural number."""
+    try:
+        number = int(str(text))
+    except ValueError:
+        return None
+    return number if 0 <= number < 2**31 else None
+
+
+def status_of(word: str | None, known: Mapping[str, str] = STATUSES) -> str | None:
+    """Translate a status; a word that Twilio has never documented becomes `unknown`."""
+    return known.get(word, UNKNOWN) if word else None
+
+
+def leg_callback(role: str, params: Mapping[str, str]) -> list[News]:
+    """Read a status callback of one leg. `Timestamp` is the time of the event that its status names."""
+    status = status_of(params.get("CallStatus"))
+    at = timestamp(params.get("Timestamp"))
+    final = status in FINAL
+    return [
+        LegNews(
+            role=role,
+            status=status,
+            call_sid=params.get("CallSid"),
+            parent_call_sid=params.get("ParentCallSid"),
+            initiated_at=at if status in ("queued", "initiated") else None,
+            ringing_at=at if status == "ringing" else None,
+            answered_at=at if status == "in-progress" else None,
+            ended_at=at if final else None,
+            # `Duration` is in minutes; `CallDuration` in seconds.
+            duration_seconds=whole(params.get("CallDuration")) if final else None,
+            sip_response_code=whole(params.get("SipResponseCode")) if final else None,
+            error_code=whole(params.get("ErrorCode")),
+        )
+    ]
+
+
+def answer_callback(params: Mapping[str, str]) -> list[News]:
+    """Read the request for the agent leg's TwiML: it carries a status, but no time of its own."""
+    return [
+        InstructionsFetched(params.get("CallSid")),
+        LegNews(role=AGENT, status=status_of(params.get("CallStatus")), call_sid=params.get("CallSid")),
+    ]
+
+
+def bridge_callback(params: Mapping[str, str]) -> list[News]:
+    """Read the request for TwiML that dials at once: where no key is asked for, answering is the yes."""
+    return [*answer_callback(params), KeyNews(pressed=True)]
+
+
+def key_callback(params: Mapping[str, str]) -> list[News]:
+    """Read `<Gather>`'s action: any digit is a yes, none is a no."""
+    return [KeyNews(pressed=bool(params.get("Digits")))]
+
+
+def dial_callback(params: Mapping[str, str]) -> list[News]:
+    """Read `<Dial>`'s action. Its `CallStatus` is the agent leg's: over when the rep hung up first."""
+    bridged = params.get("DialBridged")
+    parent = status_of(params.get("CallStatus"))
+    news: list[News] = [
+        DialNews(
+            status=status_of(params.get("DialCallStatus"), DIAL_STATUSES),
+            bridged=bridged.lower() == "true" if bridged else None,
+            contact_sid=params.get("DialCallSid"),
+            duration_seconds=whole(params.get("DialCallDuration")),
+            agent_on_line=None if parent in (None, UNKNOWN) else parent == "in-progress",
+        )
+    ]
+    if params.get("RecordingSid"):
+        news.append(
+            RecordingNews(
+                recording_sid=params["RecordingSid"],
+                status=None,
+                duration_seconds=whole(params.get("RecordingDuration")),
+            )
+        )
+    return news
+
+
+def recording_callback(params: Mapping[str, str]) -> list[News]:
+    """Read a recording's status callback. Its address is never read: media is asked for by SID."""
+    sid = params.get("RecordingSid")
+    if not sid:
+        return []
+    return [
+        RecordingNews(
+            recording_sid=sid,
+            status=status_of(params.get("RecordingStatus"), RECORDING_STATUSES),
+            duration_seconds=whole(params.get("RecordingDuration")),
+            channels=whole(params.get("RecordingChannels")),
+            started_at=timestamp(params.get("RecordingStartTime")),
+            error_code=whole(params.get("ErrorCode")) or None,
+        )
+    ]
+
+
+def leg_resource(role: str, call: Mapping[str, Any]) -> list[News]:
+    """Read a Call resource. `start_time` is when it was answered, so only an answered leg's is taken for that."""
+    status = status_of(call.get("status"))
+    answered = status in ("in-progress", "completed")
+    final = status in FINAL
+    return [
+        LegNews(
+            role=role,
+            status=status,
+            call_sid=call.get("sid"),
+            parent_call_sid=call.get("parent_call_sid"),
+            initiated_at=timestamp(call.get("date_created")),
+            answered_at=timestamp(call.get("start_time")) if answered else None,
+            ended_at=timestamp(call.get("end_time")) if final else None,
+            duration_seconds=whole(call.get("duration")) if final else None,
+        )
+    ]
+
+
+def recording_resource(recording: Mapping[str, Any]) -> list[News]:
+    """Read a Recording resource."""
+    return [
+        RecordingNews(
+            recording_sid=recording["sid"],
+            status=status_of(recording.get("status"), RECORDING_STATUSES),
+            duration_seconds=whole(recording.get("duration")),
+            channels=whole(recording.get("channels")),
+            started_at=timestamp(recording.get("start_time")),
+            error_code=whole(recording.get("error_code")) or None,
+        )
+    ]
+
+
+def notification_resource(notification: Mapping[str, Any]) -> list[News]:
+    """Read a Notification of a call: `log` 0 is an error, 1 a warning."""
+    code = whole(notification.get("error_code"))
+    return [PhoneError(code)] if code and str(notification.get("log")) == "0" else []
