@@ -24,7 +24,12 @@ HOST = "127.0.0.1"
 
 
 class FolderInUse(LocalError):
-    """Another process runs its services in this data folder."""
+    """Another process, `holder`, runs its services in this data folder."""
+
+    def __init__(self, data_dir: Path, holder: int | None) -> None:
+        who = "Another process" if holder is None else f"Process {holder}"
+        super().__init__(f"{who} already runs its services in {data_dir}: end it, or name another --data-dir.")
+        self.holder = holder
 
 
 def unprivileged() -> tuple[int, int] | None:
@@ -189,11 +194,9 @@ def lock(data_dir: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.read(descriptor, 32).decode().strip() or "unknown"
+        holder = os.read(descriptor, 32).decode()
         os.close(descriptor)
-        raise FolderInUse(
-            f"Process {holder} already runs its services in {data_dir}: end it, or name another --data-dir."
-        ) from None
+        raise FolderInUse(data_dir, int(holder) if holder.isdigit() else None) from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor

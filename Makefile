@@ -1,0 +1,59 @@
+# Everything a developer or a CI runs; `make help` lists it. Needs Python 3.11+ and a shell, nothing else.
+PYTHON = python3
+ARGS =
+TEST_ARGS = -n 2
+CHROMIUM =
+
+PY = .venv/bin/python
+MAKEFLAGS += --no-print-directory
+
+# What a production environment looks like to `manage.py check --deploy`; keys, database and broker come from crm.local.run.
+DEPLOYED = DEBUG=false PUBLIC_BASE_URL=https://crm.example.com ALLOWED_HOSTS=crm.example.com
+
+.PHONY: help demo test check bench clean distclean local dev
+.DEFAULT_GOAL = help
+
+help:
+	@echo 'make demo                    run everything on this machine until Ctrl-C'
+	@echo 'make demo ARGS="--once"      the same, play one call, print one JSON line, end'
+	@echo 'make demo ARGS="--help"      its other options'
+	@echo 'make test                    the whole test suite; ARGS="tests/local -k postgres" for a part of it'
+	@echo 'make check                   format, lint, types, import contracts, migration drift, check --deploy'
+	@echo 'make bench                   the benchmarks'
+	@echo 'make clean                   remove local data and caches; distclean: .venv as well'
+	@echo 'Another Python: make PYTHON=python3.12 ...'
+
+local dev:
+	@for python in $(PYTHON) python3.14 python3.13 python3.12 python3.11; do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			exec "$$python" crm/local/install.py $@; \
+		fi; \
+	done; \
+	echo 'Python 3.11 or newer is needed, and $(PYTHON) is not: install it, or name it: make PYTHON=/path/to/python3.' >&2; exit 1
+
+# `exec` and $$PPID: the demo ends with this make, even if make is killed.
+demo: local
+	@exec $(PY) -m crm.local.demo --end-with $$PPID $(ARGS)
+
+test: dev
+	@chromium=$$(CHROMIUM='$(CHROMIUM)' $(PY) -m crm.local.chromium) || exit 1; \
+	if [ -n "$$chromium" ]; then CHROMIUM="$$chromium"; export CHROMIUM; else set -- -m 'not browser'; fi; \
+	exec $(PY) -m pytest $(TEST_ARGS) "$$@" $(ARGS)
+
+check: dev
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+	$(DEPLOYED) $(PY) -m crm.local.run --fresh --migrate -- sh -c '$(PY) manage.py makemigrations --check --dry-run && $(PY) manage.py check --deploy --fail-level WARNING --database default'
+
+bench: dev
+	@$(PY) -m crm.local.run --fresh --migrate -- $(PY) -m bench $(ARGS)
+
+clean:
+	@if [ -x $(PY) ] && $(PY) -c 'import psycopg' 2>/dev/null; then $(PY) -m crm.local.clean; fi
+	rm -rf .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage staticfiles
+	find . -path ./.venv -prune -o -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf .venv
