@@ -11,6 +11,7 @@ import pwd
 import secrets
 import socket
 import subprocess
+import sys
 import tempfile
 from base64 import urlsafe_b64encode
 from pathlib import Path
@@ -21,6 +22,7 @@ from crm.local.child import LocalError
 PROJECT = Path(__file__).resolve().parents[2]
 NAME = "click-to-call-crm"
 HOST = "127.0.0.1"
+ATTEMPTS = 20
 
 
 class FolderInUse(LocalError):
@@ -113,29 +115,34 @@ def free_port(preferred: int | None = None) -> int:
 
 
 class Reservation:
-    """A port of ours: nobody else gets it until `close()`, except a server that shares ports, as granian does.
+    """A port on which nobody listens, and which no other process of this project takes until `close()`.
 
-    Two demos that start together would otherwise both find 8000 free, and granian would let them share it. The socket
-    is bound alone and becomes shareable afterwards; it never listens, so it takes no connection.
+    Two demos that start together would otherwise both find 8000 free, and granian (SO_REUSEPORT) would let them share
+    it. The mark is an abstract Unix socket: like a port it belongs to the network namespace, and it ends with us.
     """
 
     def __init__(self, preferred: int | None = None) -> None:
-        for port in (preferred, 0) if preferred else (0,):
-            self._socket = socket.socket()
-            try:
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                self._socket.bind((HOST, port))
-            except OSError:
-                self._socket.close()
-                if port == 0:
-                    raise
-                continue
-            break
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self.port: int = self._socket.getsockname()[1]
+        candidates = [preferred] if preferred else []
+        for port in [*candidates, *[0] * ATTEMPTS]:
+            found = _silent(port)
+            if found and self._mark(found):
+                self.port = found
+                return
+        raise LocalError(f"There is no free port on {HOST}.")
+
+    def _mark(self, port: int) -> bool:
+        self._socket = socket.socket(socket.AF_UNIX)
+        if not sys.platform.startswith("linux"):
+            return True
+        try:
+            self._socket.bind(f"\0{NAME}-port-{port}")
+        except OSError:
+            self._socket.close()
+            return False
+        return True
 
     def close(self) -> None:
-        """Leave the port to whoever binds it next."""
+        """Leave the port to whoever wants it."""
         self._socket.close()
 
     def __enter__(self) -> Self:
@@ -143,6 +150,17 @@ class Reservation:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _silent(port: int) -> int | None:
+    """Return `port`, or any port for 0, if nobody listens there; connections of a former listener do not count."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return None
+        return int(probe.getsockname()[1])
 
 
 def write_private(path: Path, text: str) -> None:

@@ -2,8 +2,8 @@
 
     python3 crm/local/install.py {local,dev}
 
-The stamp that says what is installed is written last and holds the lock's digest: an interrupted run starts over, a warm
-one takes no time.
+The stamp that says what is installed is written last and holds the lock's digest: an interrupted run starts over, a
+warm one takes no time.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def install(name: str) -> None:
     for part in CONTAINS:
         stamp(part).unlink(missing_ok=True)
     print(f"Installing requirements/{name}.txt into .venv …", file=sys.stderr)
-    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    command = [*pip, "--require-hashes", "-r", PROJECT / "requirements" / f"{name}.txt"]
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    command = [*pip, "--require-hashes", "-r", str(lock_file(name))]
     if status := subprocess.call(command, stdout=sys.stderr):
         raise InstallFailed(f"pip ended with status {status}; nothing is marked as installed, so run it again.")
     for part in CONTAINS[name]:
@@ -98,8 +98,13 @@ def installed(name: str) -> bool:
 
 def wanted(name: str) -> str:
     """Return what the stamp of a finished installation says."""
-    digest = hashlib.sha256((PROJECT / "requirements" / f"{name}.txt").read_bytes()).hexdigest()
+    digest = hashlib.sha256(lock_file(name).read_bytes()).hexdigest()
     return f"{digest} {os.path.realpath(PYTHON)}\n"
+
+
+def lock_file(name: str) -> Path:
+    """Return the lock's path."""
+    return PROJECT / "requirements" / f"{name}.txt"
 
 
 def stamp(name: str) -> Path:

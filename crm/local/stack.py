@@ -162,8 +162,6 @@ class Stack:
     def launch(self, name: str) -> Child:
         """Start `web`, `worker`, `beat` or `simulator` (again); it may not answer yet."""
         command = getattr(self, f"_{name}")()
-        if name == "simulator":
-            self._ports[name].close()  # unlike granian it does not share
         env = self.environment if name != "simulator" else inherited(self.environment)
         self.children[name] = Child(name, command, folder=self._folder, env=env, cwd=PROJECT, plan=PLAN)
         return self.children[name]
