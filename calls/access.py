@@ -1,0 +1,28 @@
+"""One call or recording for a member: a foreign row, or another rep's, is missing."""
+
+from uuid import UUID
+
+from calls import queries
+from calls.models import CallLog, Recording
+from crm.errors import NotFound
+from crm.models import Membership
+
+
+def get_call(member: Membership, call_id: UUID) -> CallLog:
+    """Return a call that `member` may see, with contact, rep and legs. Raises: NotFound."""
+    found = queries.calls(member).filter(pk=call_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def get_recording(member: Membership, recording_id: UUID) -> Recording:
+    """Return a recording of a call that `member` may see. Raises: NotFound."""
+    found = (
+        Recording.objects.filter(pk=recording_id, call__in=queries.calls(member).values("pk"))
+        .select_related("call")
+        .first()
+    )
+    if found is None:
+        raise NotFound
+    return found

@@ -1,0 +1,65 @@
+"""Why a call does not start, or something cannot be done with it."""
+
+from django.utils.translation import gettext_lazy as _
+
+from crm.errors import AppError
+
+
+class CallNotAllowed(AppError):
+    """A rule before the dial says no."""
+
+    code = "call_not_allowed"
+    status = 422
+    message = _("This call is not allowed.")
+
+
+class NoPhone(CallNotAllowed):
+    """There is no phone to ring first."""
+
+    code = "no_phone"
+    message = _("There is no phone on your profile, so Twilio cannot ring you. Ask an admin to add it.")
+
+
+class CallerIdNotOwned(CallNotAllowed):
+    """The caller ID is not one of the organization's."""
+
+    code = "caller_id_not_owned"
+    message = _("This caller ID does not belong to your organization.")
+
+
+class NotTheContactsNumber(CallNotAllowed):
+    """With a contact, only its own numbers can be called."""
+
+    code = "not_the_contacts_number"
+    message = _("This number is not one of the contact's numbers.")
+
+
+class ContactHasNoNumber(CallNotAllowed):
+    """There is nothing to dial."""
+
+    code = "contact_has_no_number"
+    message = _("This contact has no phone number yet.")
+
+
+class CallInProgress(AppError):
+    """One live call per member."""
+
+    code = "call_in_progress"
+    status = 409
+    message = _("You are on another call. End it before you start a new one.")
+
+
+class IdempotencyKeyReused(AppError):
+    """The key was used for another request."""
+
+    code = "idempotency_key_reused"
+    status = 409
+    message = _("This Idempotency-Key was used for a different call.")
+
+
+class CallIsOver(AppError):
+    """Nothing is left to hang up."""
+
+    code = "call_is_over"
+    status = 409
+    message = _("This call is over already.")

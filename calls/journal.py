@@ -1,0 +1,84 @@
+"""The journal: facts of a call as they came, and how each is read."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from calls.models import CallLog, JournalEntry, JournalSource
+from integrations.twilio import words
+from integrations.twilio.words import News
+
+logger = logging.getLogger(__name__)
+
+# What each callback address receives; the name is the last part of its path and the entry's kind.
+CALLBACKS: dict[str, Callable[[Mapping[str, str]], list[News]]] = {
+    "answer": words.answer_callback,
+    "bridge": words.bridge_callback,
+    "key": words.key_callback,
+    "dial": words.dial_callback,
+    "agent": lambda params: words.leg_callback(words.AGENT, params),
+    "contact": lambda params: words.leg_callback(words.CONTACT, params),
+    "recording": words.recording_callback,
+    "fallback": words.answer_callback,
+}
+POLLS: dict[str, Callable[[Mapping[str, Any]], list[News]]] = {
+    "accepted": lambda call: words.leg_resource(words.AGENT, call),
+    "agent leg": lambda call: words.leg_resource(words.AGENT, call),
+    "contact leg": lambda call: words.leg_resource(words.CONTACT, call),
+    "no contact leg": lambda _: [words.NoContactLeg()],
+    "both legs asked": lambda _: [words.BothLegsAsked()],
+    "recording": words.recording_resource,
+    "notification": words.notification_resource,
+}
+OURS: dict[str, Callable[[Mapping[str, Any]], list[News]]] = {
+    "refused": lambda said: [words.StartRefused(said["code"], said["message"], datetime.fromisoformat(said["at"]))],
+    "unconfirmed": lambda _: [],
+    "not found": lambda _: [],
+    "given up": lambda said: [words.GivenUp(datetime.fromisoformat(said["at"]))],
+    "hang-up": lambda said: [words.HangupAsked(datetime.fromisoformat(said["at"]))],
+}
+READERS = {JournalSource.CALLBACK: CALLBACKS, JournalSource.POLL: POLLS, JournalSource.OURS: OURS}
+
+
+def digest(kind: str, payload: Mapping[str, Any]) -> str:
+    """What makes two facts the same: their kind and everything that was said. 128 bits of SHA-256, in hex."""
+    said = json.dumps([kind, payload], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+def record(call: CallLog, source: JournalSource, kind: str, payload: Mapping[str, Any]) -> bool:
+    """Add a fact that is not a callback; False when the same was known already."""
+    entry = JournalEntry(
+        organization_id=call.organization_id,
+        call_id=call.pk,
+        digest=digest(kind, payload),
+        source=source,
+        kind=kind,
+        payload=dict(payload),
+        received_at=timezone.now(),
+    )
+    known = JournalEntry.objects.filter(call_id=call.pk, digest=entry.digest).exists()
+    JournalEntry.objects.bulk_create([entry], ignore_conflicts=True)
+    return not known
+
+
+def record_ours(call: CallLog, kind: str, **said: Any) -> bool:
+    """Add a step of our own, with our clock's time."""
+    return record(call, JournalSource.OURS, kind, {"at": timezone.now().isoformat(), **said})
+
+
+def news_of(entries: Iterable[JournalEntry]) -> list[News]:
+    """Read entries; what an undocumented status says is kept as `unknown` and logged."""
+    news: list[News] = []
+    for entry in entries:
+        read = READERS[JournalSource(entry.source)][entry.kind](entry.payload)
+        for one in read:
+            if getattr(one, "status", None) == words.UNKNOWN and entry.applied_at is None:
+                logger.warning("Call %s: %s %s has an undocumented status", entry.call_id, entry.source, entry.kind)
+        news += read
+    return news

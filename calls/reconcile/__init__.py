@@ -1,0 +1,1 @@
+"""From facts to rows: apply the journal, ask Twilio for what is missing, fetch media, sweep."""

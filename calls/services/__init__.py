@@ -1,0 +1,1 @@
+"""Writes that somebody asked for: start a call, hang up."""

@@ -1,0 +1,38 @@
+"""End a call that somebody no longer wants."""
+
+from uuid import UUID
+
+from calls import access, journal
+from calls.errors import CallIsOver
+from calls.models import CallLog, JournalSource
+from calls.reconcile.apply import apply_callbacks
+from crm import tenancy
+from crm.models import Membership
+from integrations.access import credentials
+from integrations.twilio import client
+from integrations.twilio.errors import TwilioNotConnected
+
+
+def hang_up(*, member: Membership, call_id: UUID) -> None:
+    """End both legs of a live call, whatever state it is in; Twilio's callbacks tell how it ended.
+
+    A call whose start is unconfirmed has no SID to end: the wish is kept, and the answering leg's TwiML hangs up.
+
+    Raises: NotFound, CallIsOver, TwilioNotConnected, TwilioRejected, TwilioUnreachable, TwilioUnconfirmed.
+    """
+    with tenancy.inside(member.organization_id):
+        access.get_call(member, call_id)
+        # Locked, so that no fact can end the call between our look and our wish.
+        call = CallLog.objects.select_for_update(no_key=True).get(pk=call_id)
+        if not call.is_live:
+            raise CallIsOver
+        journal.record_ours(call, "hang-up", by=str(member.user_id))
+    account = credentials(member.organization_id)
+    if account is None:
+        raise TwilioNotConnected
+    if call.call_sid:
+        resource = client.end_call(account, call.call_sid)
+        if resource is not None:
+            with tenancy.inside(member.organization_id):
+                journal.record(call, JournalSource.POLL, "agent leg", resource)
+    apply_callbacks(call.organization_id, call.pk)

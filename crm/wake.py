@@ -1,0 +1,86 @@
+"""Wakes workers, by task name and after commit; a broker in trouble never reaches whoever asked.
+
+The broker is a wake-up and not a store: what is lost here, the sweeper finds. So nothing is published by the thread
+that serves a click or a callback: one thread per process takes what has gathered and sends it in batches, and one
+message may stand for many wake-ups.
+"""
+
+import atexit
+import logging
+import os
+import threading
+from collections import defaultdict
+from typing import Any
+
+from celery import current_app
+from django.db import transaction
+from kombu.exceptions import KombuError
+
+logger = logging.getLogger(__name__)
+
+MOST_WAITING = 10_000
+BATCH = 100
+
+
+class _Publisher:
+    """What waits to be published, and the thread that does it."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[str, tuple[Any, ...]], None] = {}
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+        self._idle = True
+
+    def add(self, task: str, item: tuple[Any, ...]) -> None:
+        with self._changed:
+            if len(self._waiting) >= MOST_WAITING:
+                logger.warning("Wake-ups are dropped, the broker does not keep up: the sweeper will find the calls.")
+                return
+            self._waiting[(task, item)] = None
+            if self._thread is None or self._pid != os.getpid():  # a forked child has no thread yet
+                self._pid = os.getpid()
+                self._thread = threading.Thread(target=self._publish_forever, name="wake", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until everything was handed to the broker or given up; False if that took longer than `seconds`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._idle and not self._waiting, timeout=seconds)
+
+    def _publish_forever(self) -> None:
+        while True:
+            with self._changed:
+                self._idle = not self._waiting
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._waiting)
+                self._idle = False
+                taken, self._waiting = self._waiting, {}
+            batches: dict[str, list[list[Any]]] = defaultdict(list)
+            for task, item in taken:
+                batches[task].append(list(item))
+            for task, items in batches.items():
+                for start in range(0, len(items), BATCH):
+                    self._publish(task, items[start : start + BATCH])
+
+    def _publish(self, task: str, items: list[list[Any]]) -> None:
+        try:
+            current_app.send_task(task, args=[items], ignore_result=True)
+        except (OSError, KombuError, current_app.connection_for_write().connection_errors) as error:
+            # Time-outs are bounded by the settings, and the message may even have arrived.
+            logger.warning("The broker took no wake-up for %s: %s", task, type(error).__name__)
+
+
+_publisher = _Publisher()
+atexit.register(_publisher.flush, 1.0)
+
+
+def after_commit(task: str, *item: Any) -> None:
+    """Have a worker run `task` with `item` among its items, once the current transaction has committed."""
+    transaction.on_commit(lambda: _publisher.add(task, item))
+
+
+def flush(seconds: float) -> bool:
+    """Wait until no wake-up waits in this process; False if `seconds` were not enough."""
+    return _publisher.flush(seconds)
