@@ -12,6 +12,7 @@ class CrmConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what needs the models loaded."""
+        from crm import openapi  # noqa: F401 - registers itself
         from crm.tenancy import check_role, grant_to_application_role
 
         register(check_role, Tags.database)

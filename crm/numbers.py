@@ -27,3 +27,8 @@ def for_display(number: str) -> str:
     except NumberParseException:
         return number
     return phonenumbers.format_number(parsed, PhoneNumberFormat.INTERNATIONAL)
+
+
+def digits_in(typed: str) -> str:
+    """Return the digits of what was typed, to look a fragment of a number up; empty for a name."""
+    return phonenumbers.normalize_digits_only(typed)

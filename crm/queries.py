@@ -1,9 +1,9 @@
 """Lists of the CRM core's rows for a member."""
 
-import phonenumbers
 from django.db.models import Q, QuerySet
 
 from crm.models import Contact, Membership
+from crm.numbers import digits_in
 
 
 def contacts(member: Membership, *, search: str = "") -> QuerySet[Contact]:
@@ -12,7 +12,7 @@ def contacts(member: Membership, *, search: str = "") -> QuerySet[Contact]:
     search = search.strip()
     if search:
         matches = Q(name__icontains=search) | Q(company__icontains=search)
-        digits = phonenumbers.normalize_digits_only(search)
+        digits = digits_in(search)
         if digits:
             matches |= Q(numbers__number__contains=digits)
         # Not distinct(): a second number that matches may not double the row, and the order must stay the index's.

@@ -1,2 +1,43 @@
 """Every address of the project."""
-urlpatterns = []
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path, re_path
+from django.views.decorators.csrf import csrf_exempt
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from crm import api
+
+
+@login_not_required
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Say that this process answers; a load balancer asks."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+rest = [
+    path("schema/", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]), name="schema"),
+    path(
+        "docs/",
+        SpectacularSwaggerSplitView.as_view(url_name="schema", authentication_classes=[], permission_classes=[]),
+        name="docs",
+    ),
+    path("me/", api.Me.as_view(), name="me"),
+    path("contacts/", api.ContactList.as_view(), name="api-contacts"),
+    path("contacts/<uuid:contact_id>/", api.ContactDetail.as_view(), name="api-contact"),
+    path("", include("calls.urls")),
+    re_path(r"", csrf_exempt(login_not_required(api.not_found))),
+]
+
+# pages
+pages: list = []  # type: ignore[type-arg]
+
+urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("api/v1/", include(rest)),
+    path("webhooks/twilio/", include("calls.webhook_urls")),
+    path("admin/", admin.site.urls),
+    *pages,
+]

@@ -166,7 +166,7 @@ def _ask_twilio(call: CallLog, account: Credentials) -> None:
         fact = ("unconfirmed", {})
     except (TwilioRejected, TwilioUnreachable) as error:
         refusal = error
-        fact = ("refused", {"code": error.twilio_code, "message": str(error.message)})
+        fact = ("refused", {"code": error.twilio_code, "message": error.code})
     with tenancy.inside(call.organization_id):
         if fact[0] == "accepted":
             journal.record(call, JournalSource.POLL, *fact)

@@ -1,0 +1,304 @@
+"""The REST endpoints of calls and recordings."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from rest_framework import generics, serializers, status
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from calls import access, audio, queries
+from calls.filters import CallFilter
+from calls.models import CallLog, JournalEntry, JournalSource, Leg, Recording
+from calls.sentences import error_sentence
+from calls.services.hangup import hang_up
+from calls.services.start import start_call
+from crm import tenancy
+from crm.api import KeysetPages
+from crm.doors import in_organization
+from integrations.twilio.words import timestamp
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="Up to 200 characters. The same key with the same body answers the same call, for 24 hours.",
+)
+
+
+class LegSerializer(serializers.ModelSerializer[Leg]):
+    """One of a call's two legs; times in UTC, durations in seconds."""
+
+    class Meta:
+        model = Leg
+        fields = [
+            "role",
+            "call_sid",
+            "parent_call_sid",
+            "status",
+            "started_at",
+            "answered_at",
+            "ended_at",
+            "duration_seconds",
+            "sip_response_code",
+        ]
+        read_only_fields = fields
+
+
+class CallSerializer(serializers.ModelSerializer[CallLog]):
+    """A call log; `duration_seconds` is talk time, `status` is the conversation's and not a leg's."""
+
+    organization = serializers.UUIDField(source="organization_id")
+    contact = serializers.UUIDField(source="contact_id", allow_null=True)
+    opportunity = serializers.UUIDField(source="opportunity_id", allow_null=True)
+    user = serializers.UUIDField(source="user_id", allow_null=True)
+    error_message = serializers.SerializerMethodField()
+    legs = LegSerializer(many=True)
+
+    class Meta:
+        model = CallLog
+        fields = [
+            "id",
+            "organization",
+            "contact",
+            "opportunity",
+            "user",
+            "direction",
+            "status",
+            "stage",
+            "confirmed",
+            "from_number",
+            "to_number",
+            "call_sid",
+            "parent_call_sid",
+            "started_at",
+            "answered_at",
+            "ended_at",
+            "duration_seconds",
+            "unanswered_by",
+            "ended_by",
+            "error_code",
+            "error_message",
+            "recording_url",
+            "recording_sid",
+            "recording_duration",
+            "notes",
+            "disposition",
+            "created_at",
+            "updated_at",
+            "legs",
+        ]
+        read_only_fields = fields
+
+    def get_error_message(self, call: CallLog) -> str:
+        """A sentence with cause and fix, in the language of the request."""
+        return error_sentence(call)
+
+
+class StartSerializer(serializers.Serializer[Any]):
+    """What to call: a contact, a number, or one of a contact's numbers."""
+
+    contact = serializers.UUIDField(required=False, allow_null=True)
+    to = serializers.CharField(required=False, allow_blank=True, max_length=40)
+    opportunity = serializers.UUIDField(required=False, allow_null=True)
+    caller_id = serializers.CharField(required=False, allow_blank=True, max_length=40)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """One of `contact` and `to` there must be."""
+        if not attrs.get("contact") and not attrs.get("to"):
+            raise ValidationError({"to": "Say whom to call: a contact, a number, or both."}, code="required")
+        return attrs
+
+
+class CallList(generics.GenericAPIView[CallLog]):
+    """The calls that I may see, and the button that starts one."""
+
+    serializer_class = CallSerializer
+    filterset_class = CallFilter
+    pagination_class = KeysetPages
+
+    def get_queryset(self) -> Any:
+        """A rep's own calls, or the team's."""
+        return queries.calls(self.request._request.member)  # type: ignore[attr-defined]
+
+    @extend_schema(operation_id="calls_list", responses=CallSerializer(many=True))
+    @in_organization
+    def get(self, request: Request) -> Response:
+        """List calls, newest first."""
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(CallSerializer(page, many=True).data)
+
+    @extend_schema(
+        operation_id="calls_start",
+        parameters=[IDEMPOTENCY_KEY],
+        request=StartSerializer,
+        responses={201: CallSerializer},
+        filters=False,
+    )
+    def post(self, request: Request) -> Response:
+        """Ring my phone, then the contact's. Answers as soon as Twilio has taken the call, or did not answer in time.
+
+        Not inside a transaction: the service commits the row before it asks Twilio.
+        """
+        wanted = StartSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        key = request.headers.get("Idempotency-Key") or None
+        if key is not None and len(key) > 200:
+            raise ValidationError({"Idempotency-Key": "At most 200 characters."}, code="max_length")
+        member = request._request.member  # type: ignore[attr-defined]
+        call_id, created = start_call(
+            member=member,
+            contact_id=wanted.validated_data.get("contact"),
+            to=wanted.validated_data.get("to", ""),
+            opportunity_id=wanted.validated_data.get("opportunity"),
+            caller_id=wanted.validated_data.get("caller_id", ""),
+            idempotency_key=key,
+        )
+        headers = {} if created else {"Idempotency-Replayed": "true"}
+        return Response(_call(member, call_id), status=status.HTTP_201_CREATED, headers=headers)
+
+
+def _call(member: Any, call_id: UUID) -> Any:
+    with tenancy.inside(member.organization_id):
+        return CallSerializer(access.get_call(member, call_id)).data
+
+
+class CallDetail(generics.GenericAPIView[CallLog]):
+    """One call."""
+
+    serializer_class = CallSerializer
+    pagination_class = None
+    filter_backends = []
+
+    @extend_schema(operation_id="calls_retrieve")
+    def get(self, request: Request, call_id: UUID) -> Response:
+        """Return the call as it stands."""
+        return Response(_call(request._request.member, call_id))  # type: ignore[attr-defined]
+
+
+class CallHangup(generics.GenericAPIView[CallLog]):
+    """The hang-up button."""
+
+    serializer_class = CallSerializer
+    pagination_class = None
+    filter_backends = []
+
+    @extend_schema(operation_id="calls_hangup", request=None, responses=CallSerializer)
+    def post(self, request: Request, call_id: UUID) -> Response:
+        """End both legs, whatever state they are in. Not inside a transaction: it asks Twilio."""
+        member = request._request.member  # type: ignore[attr-defined]
+        hang_up(member=member, call_id=call_id)
+        return Response(_call(member, call_id))
+
+
+class CallbackSerializer(serializers.ModelSerializer[JournalEntry]):
+    """One request that Twilio made for the call, verbatim."""
+
+    id = serializers.CharField(source="digest")
+    event_at = serializers.SerializerMethodField()
+
+    class Meta:
+        model = JournalEntry
+        fields = ["id", "kind", "event_at", "received_at", "applied_at", "payload"]
+        read_only_fields = fields
+
+    @extend_schema_field(OpenApiTypes.DATETIME)
+    def get_event_at(self, entry: JournalEntry) -> Any:
+        """When it happened by Twilio's clock; null where Twilio does not say."""
+        return timestamp(entry.payload.get("Timestamp"))
+
+
+class CallbackPages(KeysetPages):
+    """Callbacks come in order of arrival."""
+
+    ordering = ("received_at", "digest")
+
+
+class CallCallbacks(generics.GenericAPIView[JournalEntry]):
+    """The journal of one call."""
+
+    serializer_class = CallbackSerializer
+    pagination_class = CallbackPages
+    filter_backends = []
+
+    @extend_schema(operation_id="calls_callbacks", responses=CallbackSerializer(many=True))
+    @in_organization
+    def get(self, request: Request, call_id: UUID) -> Response:
+        """List the callbacks, in order of arrival."""
+        call = access.get_call(request._request.member, call_id)  # type: ignore[attr-defined]
+        page = self.paginate_queryset(queries.journal(call).filter(source=JournalSource.CALLBACK))
+        return self.get_paginated_response(CallbackSerializer(page, many=True).data)
+
+
+class RecordingSerializer(serializers.ModelSerializer[Recording]):
+    """A recording; `url` is ours and null until the media is in our storage."""
+
+    call = serializers.UUIDField(source="call_id")
+    url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Recording
+        fields = [
+            "id",
+            "call",
+            "recording_sid",
+            "status",
+            "duration_seconds",
+            "channels",
+            "started_at",
+            "error_code",
+            "media_bytes",
+            "media_sha256",
+            "stored_at",
+            "url",
+        ]
+        read_only_fields = fields
+
+    def get_url(self, recording: Recording) -> str | None:
+        """Where the audio is played from."""
+        return f"/api/v1/recordings/{recording.pk}/audio" if recording.stored_at else None
+
+
+class RecordingPages(KeysetPages):
+    """Recordings come oldest first."""
+
+    ordering = "id"
+
+
+class CallRecordings(generics.GenericAPIView[Recording]):
+    """The recordings of one call."""
+
+    serializer_class = RecordingSerializer
+    pagination_class = RecordingPages
+    filter_backends = []
+
+    @extend_schema(operation_id="calls_recordings", responses=RecordingSerializer(many=True))
+    @in_organization
+    def get(self, request: Request, call_id: UUID) -> Response:
+        """List the recordings, oldest first."""
+        call = access.get_call(request._request.member, call_id)  # type: ignore[attr-defined]
+        page = self.paginate_queryset(queries.recordings(call))
+        return self.get_paginated_response(RecordingSerializer(page, many=True).data)
+
+
+class RecordingAudio(APIView):
+    """The player's source."""
+
+    @extend_schema(
+        operation_id="recordings_audio",
+        responses={(200, "audio/wav"): OpenApiTypes.BINARY, (206, "audio/wav"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request, recording_id: UUID) -> HttpResponseBase:
+        """Stream the audio from our storage; one `Range` of bytes is honoured. Each play is written down."""
+        member = request._request.member  # type: ignore[attr-defined]
+        http: HttpRequest = request._request
+        with tenancy.inside(member.organization_id):
+            recording = access.get_recording(member, recording_id)
+            audio.note_play(member=member, recording=recording)
+        # Outside: a stream goes on long after any transaction has ended.
+        return audio.stream(recording, http.headers.get("Range", ""))

@@ -1,0 +1,14 @@
+"""The REST addresses of calls and recordings, under /api/v1/."""
+
+from django.urls import path
+
+from calls import api
+
+urlpatterns = [
+    path("calls/", api.CallList.as_view(), name="api-calls"),
+    path("calls/<uuid:call_id>/", api.CallDetail.as_view(), name="api-call"),
+    path("calls/<uuid:call_id>/hangup/", api.CallHangup.as_view(), name="api-hangup"),
+    path("calls/<uuid:call_id>/callbacks/", api.CallCallbacks.as_view(), name="api-callbacks"),
+    path("calls/<uuid:call_id>/recordings/", api.CallRecordings.as_view(), name="api-recordings"),
+    path("recordings/<uuid:recording_id>/audio", api.RecordingAudio.as_view(), name="api-audio"),
+]
