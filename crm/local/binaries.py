@@ -39,6 +39,8 @@ def _copy_once(package: Path, binaries: Path, part: str) -> Path:
     stamp = package.stat()
     target = binaries / f"{stamp.st_ino}-{stamp.st_mtime_ns}" / package.name
     if not target.exists():
+        for older in binaries.glob(f"*/{package.name}"):
+            shutil.rmtree(older.parent)
         new = binaries / f"new-{os.getpid()}"
         shutil.copytree(
             package / part, new / package.name / part, symlinks=True, ignore=shutil.ignore_patterns("include")

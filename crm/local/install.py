@@ -65,7 +65,7 @@ def install(name: str) -> None:
     for part in CONTAINS:
         stamp(part).unlink(missing_ok=True)
     print(f"Installing requirements/{name}.txt into .venv …", file=sys.stderr)
-    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    pip = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-input"]
     command = [*pip, "--require-hashes", "-r", str(lock_file(name))]
     if status := subprocess.call(command, stdout=sys.stderr):
         raise InstallFailed(f"pip ended with status {status}; nothing is marked as installed, so run it again.")
