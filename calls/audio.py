@@ -46,20 +46,18 @@ def stream(recording: Recording, wanted: str) -> HttpResponseBase:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
     first, last = span
     media = storages["recordings"].open(recording.media_name, "rb")
-    partial = bool(wanted) and span != (0, size - 1) or wanted.strip().lower().startswith("bytes=0-")
-    response = StreamingHttpResponse(_chunks(media, first, last - first + 1), status=206 if partial else 200)
-    response.headers.update(
-        {
-            "Content-Type": "audio/wav",
-            "Content-Length": str(last - first + 1),
-            "Accept-Ranges": "bytes",
-            "Cache-Control": "private, no-store",
-            "Content-Disposition": f'inline; filename="{recording.recording_sid}.wav"',
-        }
-    )
+    partial = span != (0, size - 1) or wanted.replace(" ", "").lower() in ("bytes=0-", f"bytes=0-{size - 1}")
+    headers = {
+        "Content-Type": "audio/wav",
+        "Content-Length": str(last - first + 1),
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-store",
+        "Content-Disposition": f'inline; filename="{recording.recording_sid}.wav"',
+    }
     if partial:
-        response.headers["Content-Range"] = f"bytes {first}-{last}/{size}"
-    return response
+        headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+    chunks = _chunks(media, first, last - first + 1)
+    return StreamingHttpResponse(chunks, status=206 if partial else 200, headers=headers)
 
 
 def _span(wanted: str, size: int) -> tuple[int, int] | None:

@@ -17,6 +17,7 @@ from calls import instructions, journal
 from crm import wake
 from integrations.access import Credentials, callback_credentials
 from integrations.twilio.signatures import signature_is_valid
+from integrations.vault import SealBroken
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def callback(request: HttpRequest, organization_id: UUID, call_id: UUID, kind: s
     except Refused as refusal:
         logger.warning("Refused a %s callback for %s: %s", kind, organization_id, refusal)
         return HttpResponse(f"{refusal}\n", status=refusal.status, content_type="text/plain")
-    except DatabaseError:
+    except (DatabaseError, SealBroken):
         logger.exception("A %s callback could not be stored", kind)
         return _try_again()
     if stored:

@@ -156,7 +156,11 @@ class Once:
     def _listen(self, call: dict[str, Any], token: str) -> dict[str, Any]:
         """Fetch the recording through our own address, whole and in part."""
         url = urljoin(f"{self._web}/", call["recording_url"])
+        seen = 200
         while (answer := request("GET", url, token=token, headers={"Accept": "*/*"})).status != 200:
+            if answer.status != seen:
+                self._say(f"  the recording: HTTP {answer.status}")
+                seen = answer.status
             self._pause(f"the recording was not served: HTTP {answer.status} {answer.body[:600]!r}")
         try:
             with wave.open(io.BytesIO(answer.body)) as sound:
