@@ -18,7 +18,7 @@ from crm.local.folder import HOST, Memory, write_private
 from crm.local.watchdog import Plan, fingerprint
 
 #: PostgreSQL's words: INT is the fast shutdown, QUIT the immediate one (recovers from its log at the next start).
-PLAN: Plan = ((SIGINT, 2.0), (SIGQUIT, 0.4))
+PLAN: Plan = ((SIGINT, 1.2), (SIGQUIT, 0.3))
 START_SECONDS = 60.0  # far more than a start needs: a crash on a slow disk means a recovery first
 
 

@@ -25,7 +25,7 @@ SIMULATOR_PORT = 8001
 START_SECONDS = 60.0
 STEP_SECONDS = 120.0
 
-#: Ctrl-C has three seconds for everything: these get half of them, the services the rest.
+#: Ctrl-C has three seconds for everything: these get 1.2, the services after them 1.5 at most.
 PLAN: watchdog.Plan = ((SIGTERM, 1.2),)
 
 

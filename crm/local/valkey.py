@@ -13,7 +13,7 @@ from crm.local.child import Child
 from crm.local.folder import HOST, Memory, write_private
 from crm.local.watchdog import Plan
 
-PLAN: Plan = ((SIGTERM, 2.0),)
+PLAN: Plan = ((SIGTERM, 1.2),)
 
 
 class Valkey:
