@@ -91,6 +91,8 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(connect_timeout=5)
 DATABASE_OWNER_URL = env.str("DATABASE_OWNER_URL", default="")
 if DATABASE_OWNER_URL:
     DATABASES["owner"] = env.db_url_config(DATABASE_OWNER_URL)
+    # Tests: the owner makes and migrates the database, the application's role uses it.
+    DATABASES["owner"]["TEST"] = {"DEPENDENCIES": []}
     DATABASES["default"]["TEST"] = {"MIRROR": "owner"}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

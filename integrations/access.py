@@ -74,5 +74,10 @@ class CredentialsCache:
                 self._read.pop(organization_id, None)
         return found
 
+    def clear(self) -> None:
+        """Forget everything, as a new process would."""
+        with self._lock:
+            self._read.clear()
+
 
 callback_credentials = CredentialsCache()
