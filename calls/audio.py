@@ -65,7 +65,11 @@ def _span(wanted: str, size: int) -> tuple[int, int] | None:
     unit, _equals, ranges = wanted.partition("=")
     first, dash, last = ranges.strip().partition("-")
     whole = (0, size - 1)
-    if unit.strip().lower() != "bytes" or not dash or not all(p == "" or p.isascii() and p.isdigit() for p in (first, last)):
+    if (
+        unit.strip().lower() != "bytes"
+        or not dash
+        or not all(p == "" or (p.isascii() and p.isdigit()) for p in (first, last))
+    ):
         return whole
     if not first and not last:
         return whole

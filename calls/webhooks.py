@@ -125,7 +125,7 @@ def _store(organization_id: UUID, call_id: UUID, sid: object, kind: str, params:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT calls_store_callback(%s, %s, %s, %s, %s, %s)",
-            [organization_id, call_id, sid, journal.digest(kind, payload), kind, Jsonb(payload)],
+            [organization_id, call_id, sid, journal.digest(kind, payload), kind, Jsonb(payload)],  # type: ignore[list-item]  # psycopg adapts it
         )
         (answer,) = cursor.fetchone()
     if answer == "unknown call":

@@ -11,7 +11,7 @@ from crm import tenancy
 from crm.errors import NotFound
 from crm.models import ApiToken, Contact, Membership, Opportunity, User
 
-TOKEN_PREFIX = "ctc"
+TOKEN_PREFIX = "ctc"  # noqa: S105 - says what kind of secret follows
 
 
 def memberships_of(user: User) -> list[Membership]:

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from crm import access, queries
-from crm.doors import in_organization
+from crm.doors import in_organization, member_of
 from crm.errors import AppError
 from crm.models import Contact, ContactNumber, Membership
 
@@ -22,7 +22,7 @@ class KeysetPages(pagination.CursorPagination):
     page_size = 50
     max_page_size = 200
     page_size_query_param = "page_size"
-    ordering = "-id"
+    ordering: str | tuple[str, ...] = "-id"
 
 
 class ErrorHandler(ExceptionHandler):
@@ -81,7 +81,7 @@ class Me(generics.GenericAPIView[Membership]):
     @in_organization
     def get(self, request: Request) -> Response:
         """Return the member whom the token or the session stands for."""
-        return Response(MeSerializer(request._request.member).data)
+        return Response(MeSerializer(member_of(request)).data)
 
 
 class NumberSerializer(serializers.ModelSerializer[ContactNumber]):
@@ -123,7 +123,7 @@ class ContactList(generics.GenericAPIView[Contact]):
     @in_organization
     def get(self, request: Request) -> Response:
         """List them by name; `search` matches a name, a company or part of a number."""
-        rows = queries.contacts(request._request.member, search=request.query_params.get("search", ""))
+        rows = queries.contacts(member_of(request), search=request.query_params.get("search", ""))
         page = self.paginate_queryset(rows)
         return self.get_paginated_response(ContactSerializer(page, many=True).data)
 
@@ -138,4 +138,4 @@ class ContactDetail(generics.GenericAPIView[Contact]):
     @in_organization
     def get(self, request: Request, contact_id: Any) -> Response:
         """Return it with its numbers."""
-        return Response(ContactSerializer(access.get_contact(request._request.member, contact_id)).data)
+        return Response(ContactSerializer(access.get_contact(member_of(request), contact_id)).data)

@@ -20,7 +20,7 @@ class TokenAuthentication(authentication.BaseAuthentication):
         member = member_of_token(token.strip())
         if member is None:
             raise exceptions.AuthenticationFailed(_("This token is wrong, revoked, or its member is not active."))
-        request._request.member = member
+        request._request.member = member  # type: ignore[attr-defined]
         return member.user, member
 
     def authenticate_header(self, request: Request) -> str:
@@ -38,7 +38,7 @@ class SessionAuthentication(authentication.SessionAuthentication):
             return None
         user = found[0]
         member = member_of_session(user, request._request.session.get("organization"))
-        request._request.member = member
+        request._request.member = member  # type: ignore[attr-defined]
         return user, member
 
 

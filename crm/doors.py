@@ -8,6 +8,17 @@ from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext as _
 
 from crm import tenancy
+from crm.models import Membership
+
+
+def member_of(request: Any) -> Membership:
+    """Return the member whom a page's or the API's request was authenticated as.
+
+    Raises: PermissionDenied when a signed-in user belongs to no organization.
+    """
+    if request.member is None:
+        raise PermissionDenied(_("You are not a member of any organization. Ask an admin to invite you."))
+    return request.member
 
 
 def in_organization(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -20,9 +31,7 @@ def in_organization(handler: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(handler)
     def inside(*args: Any, **kwargs: Any) -> Any:
         request = args[0] if hasattr(args[0], "member") else args[1]
-        if request.member is None:
-            raise PermissionDenied(_("You are not a member of any organization. Ask an admin to invite you."))
-        with tenancy.inside(request.member.organization_id):
+        with tenancy.inside(member_of(request).organization_id):
             return handler(*args, **kwargs)
 
     return inside

@@ -13,7 +13,7 @@ class AppError(Exception):
 
     code = "error"
     status = 400
-    message = _("This could not be done.")
+    message: object = _("This could not be done.")
 
     def __init__(
         self,

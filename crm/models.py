@@ -1,5 +1,7 @@
 """The CRM core's tables: organizations, users, memberships, contacts, opportunities, API tokens."""
 
+from typing import ClassVar
+
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
@@ -17,7 +19,10 @@ class Organization(models.Model):
     name = models.CharField(_("name"), max_length=200)
     slug = models.SlugField(_("short name"), unique=True)
     region = models.CharField(
-        _("country"), max_length=2, default="BR", help_text=_("Two letters; how numbers without a country code are read.")
+        _("country"),
+        max_length=2,
+        default="BR",
+        help_text=_("Two letters; how numbers without a country code are read."),
     )
     is_active = models.BooleanField(_("active"), default=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -30,7 +35,7 @@ class Organization(models.Model):
         return self.name
 
 
-class UserManager(BaseUserManager):
+class UserManager(BaseUserManager["User"]):
     """Makes users who sign in by e-mail."""
 
     def get_by_natural_key(self, username: str | None) -> "User":
@@ -96,14 +101,16 @@ class Membership(TenantModel):
     is_active = models.BooleanField(_("active"), default=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
-    objects = MembershipManager()
+    objects: ClassVar[MembershipManager] = MembershipManager()
 
     class Meta(TenantModel.Meta):
         verbose_name = _("member")
         verbose_name_plural = _("members")
         constraints = [
             models.UniqueConstraint(fields=["organization", "user"], name="one_membership_per_user_and_organization"),
-            models.UniqueConstraint(fields=["organization", "id"], name="membership_is_addressed_with_its_organization"),
+            models.UniqueConstraint(
+                fields=["organization", "id"], name="membership_is_addressed_with_its_organization"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -171,7 +178,9 @@ class Opportunity(TenantModel):
         verbose_name = _("opportunity")
         verbose_name_plural = _("opportunities")
         constraints = [
-            models.UniqueConstraint(fields=["organization", "id"], name="opportunity_is_addressed_with_its_organization"),
+            models.UniqueConstraint(
+                fields=["organization", "id"], name="opportunity_is_addressed_with_its_organization"
+            ),
         ]
 
     def __str__(self) -> str:

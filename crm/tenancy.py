@@ -35,7 +35,8 @@ class _Scope:
     user_id: UUID | None = None
 
 
-_scope: ContextVar[_Scope] = ContextVar("tenancy_scope", default=_Scope())
+_NOWHERE = _Scope()
+_scope: ContextVar[_Scope] = ContextVar("tenancy_scope", default=_NOWHERE)
 
 
 def current_organization_id() -> UUID:
@@ -62,7 +63,7 @@ def inside(organization_id: UUID) -> Iterator[None]:
 
 @contextmanager
 def signing_in(user_id: UUID) -> Iterator[None]:
-    """Run the block in one transaction that sees `user_id`'s own memberships, in whichever organization, and no more."""
+    """Run the block in one transaction that sees `user_id`'s own memberships, wherever, and nothing else."""
     if _scope.get().organization_id is not None:
         raise OtherOrganization("A user signs in outside of every organization.")
     with _scoped(_Scope(user_id=user_id)):
@@ -113,6 +114,10 @@ class TenantManager(models.Manager.from_queryset(TenantQuerySet)):  # type: igno
 
     def get_queryset(self) -> TenantQuerySet:
         return super().get_queryset().filter(organization_id=current_organization_id())
+
+    def none(self) -> TenantQuerySet:
+        """No rows at all, which is nobody's secret: the OpenAPI document is made with it."""
+        return TenantQuerySet(self.model, using=self._db).none()
 
 
 class MembershipManager(TenantManager):
@@ -169,7 +174,7 @@ class TenantModel(TenantRow):
 class TenantKey(models.ForeignKey):
     """A reference to a tenant's row; `Protect` makes the database hold it as (organization, id)."""
 
-    columns = ("organization_id", "id")
+    columns: tuple[str, str] = ("organization_id", "id")
 
     def __init__(self, to: Any, **kwargs: Any) -> None:
         kwargs["db_constraint"] = False
@@ -182,13 +187,9 @@ class TenantKey(models.ForeignKey):
 
 
 class MemberKey(TenantKey):
-    """A reference to a user who must be a member of the row's organization."""
+    """A reference to a user, bound to their membership of the row's organization."""
 
     columns = ("organization_id", "user_id")
-
-    def target_table(self) -> str:
-        """The table that holds the pair: a user is in an organization only through a membership."""
-        return "crm_membership"
 
 
 POLICY = "organization_id = nullif((SELECT current_setting('app.organization_id', true)), '')::uuid"
@@ -240,13 +241,13 @@ class Protect(Operation):
             schema_editor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
 
 
-def tenant_keys(model: Any) -> list[tuple[str, str, str, tuple[str, ...]]]:
+def tenant_keys(model: Any) -> list[tuple[str, str, str, tuple[str, str]]]:
     """Return `(constraint name, column, target table, target columns)` of each composite key of `model`."""
     keys = []
     for field in model._meta.local_fields:
         if isinstance(field, TenantKey):
             member = isinstance(field, MemberKey)
-            target = field.target_table() if member else field.remote_field.model._meta.db_table
+            target = "crm_membership" if member else field.remote_field.model._meta.db_table
             keys.append((f"{model._meta.db_table}_{field.column}_same_tenant", field.column, target, field.columns))
     return keys
 
@@ -309,4 +310,6 @@ def refuse_unsafe_role() -> None:
     problems = check_role(databases=[DEFAULT_DB_ALIAS])
     connections[DEFAULT_DB_ALIAS].close()
     if problems:
-        raise ImproperlyConfigured("\n".join(f"{problem.id}: {problem.msg} {problem.hint or ''}" for problem in problems))
+        raise ImproperlyConfigured(
+            "\n".join(f"{problem.id}: {problem.msg} {problem.hint or ''}" for problem in problems)
+        )

@@ -1,10 +1,9 @@
 """Every address of the project."""
 
-from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
-from django.urls import include, path, re_path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
@@ -17,7 +16,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok\n", content_type="text/plain")
 
 
-rest = [
+rest: list[URLPattern | URLResolver] = [
     path("schema/", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]), name="schema"),
     path(
         "docs/",
@@ -32,7 +31,7 @@ rest = [
 ]
 
 # pages
-pages: list = []  # type: ignore[type-arg]
+pages: list[URLPattern | URLResolver] = []
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),

@@ -18,7 +18,9 @@ class TwilioAccount(TenantModel):
     confirms_with_key = models.BooleanField(
         _("rep presses a key"),
         default=True,
-        help_text=_("The rep hears who is about to be called and presses a key, so that no voicemail reaches a contact."),
+        help_text=_(
+            "The rep hears who is about to be called and presses a key, so that no voicemail reaches a contact."
+        ),
     )
     records_calls = models.BooleanField(_("record calls"), default=True)
     ring_seconds = models.PositiveSmallIntegerField(

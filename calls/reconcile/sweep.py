@@ -53,7 +53,7 @@ def attempt(work: Callable[[UUID, UUID], object], items: list[list[str]]) -> Non
     for organization_id, call_id in items:
         try:
             work(UUID(organization_id), UUID(call_id))
-        except Exception as error:  # noqa: BLE001 - recorded and raised below
+        except Exception as error:
             logger.exception("Call %s could not be settled", call_id)
             note_failure(UUID(organization_id), UUID(call_id), error)
             failed.append(error)

@@ -5,7 +5,7 @@ associative and idempotent. The same facts in any order, any number of times, ar
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import reduce
 from typing import Any
@@ -167,8 +167,8 @@ def lift(news: News) -> Known:
     """What a single piece of news says, and nothing else."""
     match news:
         case words.LegNews(role=role):
-            known_leg = Leg(**{f.name: getattr(news, f.name) for f in fields(Leg)})
-            return replace(Known(), **{role: known_leg})
+            said = Leg(**{f.name: getattr(news, f.name) for f in fields(Leg)})
+            return Known(agent=said) if role == words.AGENT else Known(contact=said)
         case words.InstructionsFetched(call_sid=sid):
             return Known(instructed=True, agent=Leg(call_sid=sid))
         case words.KeyNews(pressed=pressed):

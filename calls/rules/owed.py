@@ -1,4 +1,4 @@
-"""What a call still owes us, what to ask Twilio for it, and when to look again. Pure; times in UTC, waits in seconds."""
+"""What a call still owes us, what to ask Twilio for it, and when to look again. Pure; times in UTC."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -52,10 +52,11 @@ def start_call(
             earlier = _earlier(member, idempotency_key, digest)
             if earlier is not None:
                 return earlier.pk, False
+            if account is None:
+                raise TwilioNotConnected
             call = _insert(member, account, contact_id, to, opportunity_id, caller_id, idempotency_key, digest)
     except IntegrityError as error:
         return _lost_race(member, idempotency_key, digest, error), False
-    assert account is not None  # _insert has refused without
     _ask_twilio(call, account)
     return call.pk, True
 
@@ -74,7 +75,7 @@ def _earlier(member: Membership, key: str | None, digest: str) -> CallLog | None
 
 def _insert(
     member: Membership,
-    account: Credentials | None,
+    account: Credentials,
     contact_id: UUID | None,
     to: str,
     opportunity_id: UUID | None,
@@ -88,8 +89,6 @@ def _insert(
     number = _number(member, contact, to)
     if not member.phone_number:
         raise errors.NoPhone
-    if account is None:
-        raise TwilioNotConnected
     if caller_id and to_e164(caller_id, region=member.organization.region) != account.default_caller_id:
         raise errors.CallerIdNotOwned(field="caller_id")
     call = CallLog.objects.create(

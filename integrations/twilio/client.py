@@ -1,5 +1,6 @@
 """Asks Twilio: one function per question, with bounded time-outs, answers in our words, never inside a transaction."""
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
+from crm.errors import AppError
 from integrations.access import Credentials
 from integrations.twilio import errors, words
 
@@ -154,7 +156,7 @@ def recording_media(credentials: Credentials, recording_sid: str) -> Iterator[re
 def _client(credentials: Credentials) -> Client:
     # No pool: a kept connection that Twilio has closed would make an unsent request look like a lost answer.
     http = TwilioHttpClient(pool_connections=False)
-    http.timeout = (CONNECT_SECONDS, READ_SECONDS)  # type: ignore[assignment]  # the constructor refuses a pair
+    http.timeout = (CONNECT_SECONDS, READ_SECONDS)  # the constructor refuses a pair
     client = Client(credentials.account_sid, credentials.auth_token, http_client=http)
     if settings.TWILIO_API_BASE_URL:
         client.api.base_url = settings.TWILIO_API_BASE_URL
@@ -178,7 +180,7 @@ def _ask(question: Callable[[], T]) -> T:
     raise AssertionError("unreachable: the last wait is None")
 
 
-def _trouble(error: Exception) -> errors.AppError:
+def _trouble(error: Exception) -> AppError:
     if isinstance(error, TwilioRestException):
         status, code = error.status, error.code
     elif isinstance(error, TwilioException):
@@ -204,7 +206,7 @@ def _never_connected(error: requests.RequestException) -> bool:
 
 def _code_in(body: str) -> int | None:
     try:
-        parsed = requests.models.complexjson.loads(body)
+        parsed = json.loads(body)
     except ValueError:
         return None
     return words.whole(parsed.get("code")) if isinstance(parsed, dict) else None

@@ -1,6 +1,5 @@
 """Is this request from that organization's Twilio account? (twilio.com/docs/usage/security)"""
 
-
 from django.http import QueryDict
 from twilio.request_validator import RequestValidator
 

@@ -16,7 +16,17 @@ UNKNOWN = "unknown"
 # Twilio's word -> ours. They are the same on purpose; what is not in here is not a status.
 STATUSES = {
     word: word
-    for word in ("queued", "initiated", "ringing", "in-progress", "completed", "busy", "no-answer", "failed", "canceled")
+    for word in (
+        "queued",
+        "initiated",
+        "ringing",
+        "in-progress",
+        "completed",
+        "busy",
+        "no-answer",
+        "failed",
+        "canceled",
+    )
 }
 # <Dial>'s action says `answered` where a conference was joined.
 DIAL_STATUSES = STATUSES | {"answered": "completed"}

@@ -1,0 +1,161 @@
+"""The operator's admin: organizations with their members and their Twilio account; secrets go in and never come out."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
+
+from crm import tenancy
+from crm.errors import InvalidNumber
+from crm.models import Membership, Organization, User
+from crm.numbers import to_e164
+from integrations.models import TwilioAccount
+from integrations.services import ACCOUNT_SID, BadCredentials
+
+
+class TwilioAccountForm(forms.ModelForm):
+    """The account; its token can be replaced and not read."""
+
+    auth_token = forms.CharField(
+        label=_("auth token"),
+        required=False,
+        strip=True,
+        widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"}),
+        help_text=_("Write-only. Leave it empty to keep the one that is stored."),
+    )
+
+    class Meta:
+        model = TwilioAccount
+        fields = [
+            "account_sid",
+            "auth_token",
+            "default_caller_id",
+            "confirms_with_key",
+            "records_calls",
+            "ring_seconds",
+        ]
+
+    def clean_account_sid(self) -> str:
+        """AC and 32 hexadecimal digits."""
+        sid: str = self.cleaned_data["account_sid"]
+        if not ACCOUNT_SID.fullmatch(sid):
+            raise ValidationError(BadCredentials.message)
+        return sid
+
+    def clean_auth_token(self) -> str:
+        """A new account needs one."""
+        token: str = self.cleaned_data["auth_token"]
+        if not token and not self.instance.sealed_auth_token:
+            raise ValidationError(_("Enter the account's auth token."))
+        return token
+
+    def clean_default_caller_id(self) -> str:
+        """E.164, or as people in the organization's country write it."""
+        return _e164(self.cleaned_data["default_caller_id"], self.instance.organization)
+
+    def save(self, commit: bool = True) -> TwilioAccount:
+        """Seal the token for its row."""
+        if self.cleaned_data["auth_token"]:
+            self.instance.set_auth_token(self.cleaned_data["auth_token"])
+        return super().save(commit)
+
+
+class MembershipForm(forms.ModelForm):
+    """A user, a role, a phone."""
+
+    class Meta:
+        model = Membership
+        fields = ["user", "role", "phone_number", "is_active"]
+
+    def clean_phone_number(self) -> str:
+        """E.164, or as people in the organization's country write it; empty while there is none."""
+        typed: str = self.cleaned_data["phone_number"]
+        return _e164(typed, self.instance.organization) if typed else ""
+
+
+def _e164(typed: str, organization: Organization) -> str:
+    try:
+        return to_e164(typed, region=organization.region)
+    except InvalidNumber as error:
+        raise ValidationError(error.message) from error
+
+
+class TwilioAccountInline(admin.StackedInline):
+    """One account per organization."""
+
+    model = TwilioAccount
+    form = TwilioAccountForm
+    extra = 1
+    max_num = 1
+    can_delete = False
+
+
+class MembershipInline(admin.TabularInline):
+    """Who works there; a member who left is made inactive, so that their calls keep their name."""
+
+    model = Membership
+    form = MembershipForm
+    extra = 1
+    can_delete = False
+    autocomplete_fields = ["user"]
+
+
+@admin.register(Organization)
+class OrganizationAdmin(admin.ModelAdmin):
+    """An organization; its tenant rows are edited inside it, and only there."""
+
+    list_display = ["name", "slug", "region", "is_active", "created_at"]
+    search_fields = ["name", "slug"]
+    prepopulated_fields = {"slug": ["name"]}
+
+    def get_inlines(self, request: HttpRequest, obj: Organization | None) -> list[Any]:
+        """Members and account come once the organization exists."""
+        return [MembershipInline, TwilioAccountInline] if obj else []
+
+    def has_delete_permission(self, request: HttpRequest, obj: Organization | None = None) -> bool:
+        """Deleting a tenant is no click: make it inactive."""
+        return False
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show and save one organization inside of it, the page's rendering included."""
+        organization = self.get_object(request, object_id) if object_id else None
+        if organization is None:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        with tenancy.inside(organization.pk):
+            response = super().changeform_view(request, object_id, form_url, extra_context)
+            if isinstance(response, TemplateResponse):
+                response.render()
+        return response
+
+    def response_add(self, request: HttpRequest, obj: Organization, post_url_continue: str | None = None) -> Any:
+        """Go on to the members and the account of a new organization."""
+        return redirect("admin:crm_organization_change", obj.pk)
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):
+    """A person, who signs in by e-mail."""
+
+    add_form = AdminUserCreationForm
+    ordering = ["email"]
+    list_display = ["email", "name", "is_active", "is_staff"]
+    search_fields = ["email", "name"]
+    fieldsets = [
+        (None, {"fields": ["email", "password", "name"]}),
+        (_("Access"), {"fields": ["is_active", "is_staff", "is_superuser", "groups", "user_permissions"]}),
+    ]
+    add_fieldsets = [(None, {"fields": ["email", "name", "usable_password", "password1", "password2"]})]
+    readonly_fields = ["date_joined", "last_login"]
