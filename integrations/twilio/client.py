@@ -171,9 +171,7 @@ def _ask(question: Callable[[], T]) -> T:
             return question()
         except (TwilioException, requests.RequestException) as error:
             trouble = _trouble(error)
-            again = isinstance(trouble, errors.TwilioUnreachable) or (
-                isinstance(trouble, errors.TwilioRejected) and trouble.http_status == 429
-            )
+            again = _refused(error) or (isinstance(trouble, errors.TwilioRejected) and trouble.http_status == 429)
             if wait is None or not again:
                 raise trouble from error
             time.sleep(wait)
@@ -197,9 +195,12 @@ def _trouble(error: Exception) -> AppError:
 
 
 def _never_connected(error: requests.RequestException) -> bool:
+    """Twilio cannot have seen the request: refused, or no connection within the time-out."""
+    return isinstance(error, requests.ConnectTimeout) or _refused(error)
+
+
+def _refused(error: Exception) -> bool:
     """A refused connection and one cut after the request are the same class; only the cause tells them apart."""
-    if isinstance(error, requests.ConnectTimeout):
-        return True
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     return isinstance(reason, urllib3.exceptions.NewConnectionError)
 
