@@ -1,0 +1,66 @@
+"""One row in every tenant table, for tests that hold all of them to the same promise."""
+
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+from calls.models import CallLog, JournalEntry, JournalSource, Leg, Play, Recording
+from crm import tenancy
+from crm.models import ApiToken, Contact, ContactNumber, Membership, Opportunity
+from crm.tenancy import TenantRow
+from integrations.models import TwilioAccount
+from tests.conftest import Company
+
+
+def make_call(company: Company, member: Membership | None = None, **fields: Any) -> CallLog:
+    """Make a call of `company`'s rep to its contact that Twilio has accepted."""
+    values: dict[str, Any] = {
+        "contact": company.contact,
+        "user": (member or company.rep).user,
+        "from_number": company.number,
+        "to_number": company.contact_number,
+        "agent_number": (member or company.rep).phone_number,
+        "call_sid": f"CA{secrets.token_hex(16)}",
+    }
+    with tenancy.inside(company.id):
+        return CallLog.objects.create(**values | fields)
+
+
+def make_recording(call: CallLog, **fields: Any) -> Recording:
+    """Make a recording of `call`, without media unless `fields` say so."""
+    with tenancy.inside(call.organization_id):
+        return Recording.objects.create(call=call, recording_sid=f"RE{secrets.token_hex(16)}", **fields)
+
+
+def one_of_each(company: Company) -> dict[type[TenantRow], Any]:
+    """Return a committed row of every tenant model, each as a reader finds it: no reference is loaded yet."""
+    call = make_call(company, opportunity=company.opportunity, status="completed", stage="ended")
+    recording = make_recording(call)
+    with tenancy.inside(company.id):
+        Contact.objects.filter(pk=company.contact.pk).update(owner=company.rep.user)
+        Opportunity.objects.filter(pk=company.opportunity.pk).update(owner=company.rep.user)
+        ApiToken.objects.create(membership=company.rep, digest=secrets.token_hex(32))
+        Leg.objects.create(call=call, role="agent", call_sid=call.call_sid)
+        JournalEntry.objects.create(
+            call=call,
+            digest=secrets.token_hex(16),
+            source=JournalSource.CALLBACK,
+            kind="agent",
+            payload={},
+            received_at=datetime.now(UTC),
+        )
+        Play.objects.create(recording=recording, user=company.rep.user)
+        models = (
+            Membership,
+            Contact,
+            ContactNumber,
+            Opportunity,
+            ApiToken,
+            TwilioAccount,
+            CallLog,
+            Leg,
+            JournalEntry,
+            Recording,
+            Play,
+        )
+        return {model: model.objects.first() for model in models}
