@@ -28,15 +28,20 @@ def _keys(entries: tuple[str, ...]) -> dict[str, AESGCM]:
     for entry in entries:
         key_id, _, encoded = entry.strip().partition(":")
         try:
-            key = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
-        except (binascii.Error, ValueError) as error:
-            raise ImproperlyConfigured(f"FIELD_ENCRYPTION_KEYS: the key {key_id!r} is not base64url.") from error
+            key = _decoded(encoded + "=" * (-len(encoded) % 4))
+        except (binascii.Error, ValueError):
+            raise ImproperlyConfigured(f"FIELD_ENCRYPTION_KEYS: the key {key_id!r} is not base64url.") from None
         if not key_id or len(key) != 32 or key_id in keys:
             raise ImproperlyConfigured("FIELD_ENCRYPTION_KEYS must be `id:base64url(32 bytes)`, each id once.")
         keys[key_id] = AESGCM(key)
     if not keys:
         raise ImproperlyConfigured("FIELD_ENCRYPTION_KEYS holds no key.")
     return keys
+
+
+def _decoded(encoded: str) -> bytes:
+    """Read base64url; unlike urlsafe_b64decode, refuse what does not belong there instead of skipping it."""
+    return base64.b64decode(encoded.encode("ascii"), altchars=b"-_", validate=True)
 
 
 def seal(secret: str, *, organization_id: UUID, table: str, column: str) -> str:
@@ -54,7 +59,7 @@ def unseal(sealed: str, *, organization_id: UUID, table: str, column: str) -> st
     if key is None:
         raise SealBroken(f"No key {key_id!r} among FIELD_ENCRYPTION_KEYS.")
     try:
-        raw = base64.urlsafe_b64decode(encoded)
+        raw = _decoded(encoded)
         bound = _bound_to(organization_id, table, column)
         return key.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], bound).decode()
     except (InvalidTag, binascii.Error, ValueError):
