@@ -56,8 +56,8 @@ def stream(recording: Recording, wanted: str) -> HttpResponseBase:
     }
     if partial:
         headers["Content-Range"] = f"bytes {first}-{last}/{size}"
-    chunks = _chunks(media, first, last - first + 1)
-    return StreamingHttpResponse(chunks, status=206 if partial else 200, headers=headers)
+    span_of_media = _Span(media, first, last - first + 1)
+    return StreamingHttpResponse(span_of_media, status=206 if partial else 200, headers=headers)
 
 
 def _span(wanted: str, size: int) -> tuple[int, int] | None:
@@ -81,12 +81,21 @@ def _span(wanted: str, size: int) -> tuple[int, int] | None:
     return (start, min(end, size - 1)) if start < size else None
 
 
-def _chunks(media: IO[bytes], first: int, length: int) -> Iterator[bytes]:
-    with media:
-        media.seek(first)
-        while length > 0:
-            chunk = media.read(min(CHUNK_BYTES, length))
-            if not chunk:
-                return
-            length -= len(chunk)
+class _Span:
+    """`length` bytes of `media` from `first` on, in chunks.
+
+    Not a generator: closing one that was never started, as after a HEAD or when the browser has left, closes no file.
+    """
+
+    def __init__(self, media: IO[bytes], first: int, length: int) -> None:
+        self._media, self._first, self._left = media, first, length
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._media.seek(self._first)
+        while self._left > 0 and (chunk := self._media.read(min(CHUNK_BYTES, self._left))):
+            self._left -= len(chunk)
             yield chunk
+
+    def close(self) -> None:
+        """Let the file go; the server calls it at the end of every response."""
+        self._media.close()

@@ -1,8 +1,12 @@
 """One row in every tenant table, for tests that hold all of them to the same promise."""
 
+import hashlib
 import secrets
 from datetime import UTC, datetime
 from typing import Any
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
 
 from calls.models import CallLog, JournalEntry, JournalSource, Leg, Play, Recording
 from crm import tenancy
@@ -26,16 +30,26 @@ def make_call(company: Company, member: Membership | None = None, **fields: Any)
         return CallLog.objects.create(**values | fields)
 
 
-def make_recording(call: CallLog, **fields: Any) -> Recording:
-    """Make a recording of `call`, without media unless `fields` say so."""
+def make_recording(call: CallLog, media: bytes | None = None) -> Recording:
+    """Make a recording of `call`, with its audio in our storage if there is some."""
+    stored: dict[str, Any] = {}
+    if media is not None:
+        name = storages["recordings"].save(f"{call.organization_id}/{secrets.token_hex(8)}.wav", ContentFile(media))
+        stored = {
+            "status": "completed",
+            "media_name": name,
+            "media_bytes": len(media),
+            "media_sha256": hashlib.sha256(media).hexdigest(),
+            "stored_at": datetime.now(UTC),
+        }
     with tenancy.inside(call.organization_id):
-        return Recording.objects.create(call=call, recording_sid=f"RE{secrets.token_hex(16)}", **fields)
+        return Recording.objects.create(call=call, recording_sid=f"RE{secrets.token_hex(16)}", **stored)
 
 
 def one_of_each(company: Company) -> dict[type[TenantRow], Any]:
     """Return a committed row of every tenant model, each as a reader finds it: no reference is loaded yet."""
     call = make_call(company, opportunity=company.opportunity, status="completed", stage="ended")
-    recording = make_recording(call)
+    recording = make_recording(call, b"RIFF of one organization")
     with tenancy.inside(company.id):
         Contact.objects.filter(pk=company.contact.pk).update(owner=company.rep.user)
         Opportunity.objects.filter(pk=company.opportunity.pk).update(owner=company.rep.user)
