@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.http import JsonResponse
 from drf_spectacular.utils import extend_schema
 from drf_standardized_errors.formatter import ExceptionFormatter
@@ -23,6 +24,16 @@ class KeysetPages(pagination.CursorPagination):
     max_page_size = 200
     page_size_query_param = "page_size"
     ordering: str | tuple[str, ...] = "-id"
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
+        """Return one page. Raises: NotFound for a cursor that was never one of ours, as for one that cannot be read."""
+        cursor = self.decode_cursor(request)
+        try:
+            if cursor is not None and "\x00" in (cursor.position or ""):  # which PostgreSQL has no text for
+                raise ValidationError("NUL")
+            return super().paginate_queryset(queryset, request, view)
+        except ValidationError as error:  # a position that is no value of the column
+            raise exceptions.NotFound(self.invalid_cursor_message) from error
 
 
 class ErrorHandler(ExceptionHandler):

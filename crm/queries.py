@@ -9,7 +9,7 @@ from crm.numbers import digits_in
 def contacts(member: Membership, *, search: str = "") -> QuerySet[Contact]:
     """Return the contacts that `member` may see, by name; `search` matches a name, a company or part of a number."""
     found = Contact.objects.filter(organization=member.organization).prefetch_related("numbers").order_by("name", "id")
-    search = search.strip()
+    search = search.replace("\x00", "").strip()  # PostgreSQL has no text with a NUL in it
     if search:
         matches = Q(name__icontains=search) | Q(company__icontains=search)
         digits = digits_in(search)
