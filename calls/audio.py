@@ -1,5 +1,7 @@
 """Serve a recording from our storage, a range at a time, and write down who listened."""
 
+import logging
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import IO
@@ -13,6 +15,8 @@ from calls.models import Play, Recording
 from crm.errors import NotFound
 from crm.models import Membership
 
+logger = logging.getLogger(__name__)
+
 CHUNK_BYTES = 64 * 1024
 # A player asks for many ranges of one recording; within this time they are one play.
 ONE_PLAY = timedelta(minutes=1)
@@ -23,6 +27,13 @@ class NotStoredYet(NotFound):
 
     code = "recording_not_stored"
     message = _("This recording is still being processed.")
+
+
+class RecordingGone(NotFound):
+    """The row is there, its media no longer."""
+
+    code = "recording_gone"
+    message = _("This recording is missing from our storage. Ask your operator to look for it.")
 
 
 def note_play(*, member: Membership, recording: Recording) -> None:
@@ -36,17 +47,20 @@ def stream(recording: Recording, wanted: str) -> HttpResponseBase:
     """Answer `recording`'s audio: 200 whole, 206 one range of bytes, 416 a range beyond its end.
 
     `wanted` is the request's Range header; anything but one range of bytes is ignored, as RFC 9110 §14.2 allows.
-    Raises: NotStoredYet.
+    Raises: NotStoredYet, RecordingGone.
     """
     if not recording.stored_at:
         raise NotStoredYet
     size = recording.media_bytes or 0
     span = _span(wanted, size)
-    if span is None:
+    if span is not None and span[0] >= size:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
-    first, last = span
-    media = storages["recordings"].open(recording.media_name, "rb")
-    partial = span != (0, size - 1) or wanted.replace(" ", "").lower() in ("bytes=0-", f"bytes=0-{size - 1}")
+    first, last = span or (0, size - 1)
+    try:
+        media = storages["recordings"].open(recording.media_name, "rb")
+    except FileNotFoundError as error:
+        logger.error("Recording %s is not in our storage any more", recording.pk)
+        raise RecordingGone from error
     headers = {
         "Content-Type": "audio/wav",
         "Content-Length": str(last - first + 1),
@@ -54,31 +68,31 @@ def stream(recording: Recording, wanted: str) -> HttpResponseBase:
         "Cache-Control": "private, no-store",
         "Content-Disposition": f'inline; filename="{recording.recording_sid}.wav"',
     }
-    if partial:
+    if span is not None:
         headers["Content-Range"] = f"bytes {first}-{last}/{size}"
-    span_of_media = _Span(media, first, last - first + 1)
-    return StreamingHttpResponse(span_of_media, status=206 if partial else 200, headers=headers)
+    chunks = _Span(media, first, last - first + 1)
+    return StreamingHttpResponse(chunks, status=200 if span is None else 206, headers=headers)
 
 
 def _span(wanted: str, size: int) -> tuple[int, int] | None:
-    """The first and last byte to send; the whole when no single range of bytes is asked for; None beyond the end."""
+    """The first and last byte of the one range that is asked for, maybe beyond the end; None to ignore it."""
     unit, _equals, ranges = wanted.partition("=")
     first, dash, last = ranges.strip().partition("-")
-    whole = (0, size - 1)
-    if (
-        unit.strip().lower() != "bytes"
-        or not dash
-        or not all(p == "" or (p.isascii() and p.isdigit()) for p in (first, last))
-    ):
-        return whole
-    if not first and not last:
-        return whole
+    if unit.strip().lower() != "bytes" or not dash or not (first or last):
+        return None
+    if not all(text == "" or (text.isascii() and text.isdigit()) for text in (first, last)):
+        return None
     if not first:
-        return (max(size - int(last), 0), size - 1) if int(last) else None
-    start, end = int(first), int(last) if last else size - 1
-    if end < start:
-        return whole
-    return (start, min(end, size - 1)) if start < size else None
+        count = _position(last)
+        return (max(size - count, 0) if count else size, size - 1)
+    start, end = _position(first), _position(last) if last else sys.maxsize
+    return (start, min(end, size - 1)) if start <= end else None
+
+
+def _position(digits: str) -> int:
+    """Read digits, however many: Python refuses to read more than some thousands, and no file is that long."""
+    digits = digits.lstrip("0")
+    return int(digits or "0") if len(digits) < 19 else sys.maxsize
 
 
 class _Span:
