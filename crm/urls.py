@@ -2,12 +2,13 @@
 
 from django.contrib import admin
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from crm import api
+from crm import api, views
 
 
 @login_not_required
@@ -31,11 +32,19 @@ rest: list[URLPattern | URLResolver] = [
 ]
 
 # pages
-pages: list[URLPattern | URLResolver] = []
+pages: list[URLPattern | URLResolver] = [
+    path("", views.home, name="home"),
+    path("login/", views.LogIn.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("organization/", views.switch_organization, name="switch-organization"),
+    path("language/", views.switch_language, name="set_language"),
+    path("", include("calls.page_urls")),
+]
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("api/v1/", include(rest)),
+    re_path(r"^api(?:/|$)", csrf_exempt(login_not_required(api.not_found))),
     path("webhooks/twilio/", include("calls.webhook_urls")),
     path("admin/", admin.site.urls),
     *pages,

@@ -1,0 +1,194 @@
+"""What a page says about a call: whose phone rings, how it ended, and whether a new one can be started."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from calls import queries
+from calls.errors import NoPhone
+from calls.models import CallLog, CallStatus, Direction, JournalSource, Leg, LegStatus, Party, Stage
+from calls.sentences import error_sentence
+from crm.errors import AppError
+from crm.models import Membership
+from crm.numbers import for_display
+from integrations.models import TwilioAccount
+from integrations.twilio.errors import TwilioNotConnected
+
+# A call that is over stays in the panel of a page that is loaded this long afterwards.
+LINGERS = timedelta(minutes=2)
+# Twilio answers a start within a second or two; what takes longer is worth a word.
+UNCONFIRMED_AFTER = timedelta(seconds=5)
+# Talk time may come a moment after the end.
+SETTLES = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Can the member start a call now? `blocked` says why never, `busy` that another call is in the way."""
+
+    blocked: str = ""
+    busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The live panel at one moment. `seconds` is talk time so far, counted here; the page only lets it tick on."""
+
+    status: str = ""
+    tone: str = "idle"  # idle, waiting, talking, done, bad
+    call: CallLog | None = None
+    name: str = ""
+    live: bool = False
+    polls: bool = False
+    ending: bool = False
+    seconds: int | None = None
+    error_code: int | None = None
+    alert: str = ""
+    alert_code: int | None = None
+
+    @property
+    def seen(self) -> str:
+        """A digest of everything but the clock: while it is the same, a page need not be told again."""
+        said = (self.call and str(self.call.pk), self.status, self.tone, self.live, self.polls, self.ending, self.alert)
+        return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+
+    @property
+    def is_recording(self) -> bool:
+        """The conversation is being recorded right now."""
+        return bool(self.call and self.call.is_recorded and self.call.stage == Stage.TALKING)
+
+
+def readiness(member: Membership) -> Readiness:
+    """Return whether `member`'s call buttons work, and if not, why."""
+    if not member.phone_number:
+        return Readiness(blocked=str(NoPhone.message))
+    if not TwilioAccount.objects.exists():
+        return Readiness(blocked=str(TwilioNotConnected.message))
+    return Readiness(busy=queries.live_call(member) is not None)
+
+
+def whom(call: CallLog) -> str:
+    """Return the name of whom the call is with, or else the number."""
+    return call.contact.name if call.contact else for_display(call.to_number)
+
+
+def panel(member: Membership, *, dismissed: str | None = None) -> Panel:
+    """Return the panel of `member`'s live call, or of their last one while it is fresh and not `dismissed`."""
+    call = queries.calls(member).filter(user=member.user, direction=Direction.OUTBOUND).first()
+    if call is None:
+        return Panel()
+    if call.is_live:
+        return _live(call)
+    ended_at = max(call.ended_at or call.created_at, call.created_at)
+    if str(call.pk) == dismissed or timezone.now() - ended_at > LINGERS:
+        return Panel()
+    settling = call.status == CallStatus.COMPLETED and call.duration_seconds is None
+    return Panel(
+        status=_ended(call),
+        tone="done" if call.status == CallStatus.COMPLETED else "bad",
+        call=call,
+        name=whom(call),
+        polls=settling and timezone.now() - ended_at < SETTLES,
+        error_code=call.error_code,
+    )
+
+
+def refused(found: Panel, error: AppError) -> Panel:
+    """Return the panel with what went wrong in it; a call that never began has nothing else to say."""
+    alert = replace(found, alert=str(error.message), alert_code=error.twilio_code, error_code=None)
+    if found.live:
+        return alert
+    return replace(alert, status=_("The call was not started"), tone="bad")
+
+
+def outcome_words(call: CallLog) -> str:
+    """Say in a few words how the call stands or ended, and who did not answer, for whoever reads the history."""
+    if call.is_live:
+        return str(call.get_stage_display())
+    by = call.unanswered_by
+    if call.status == CallStatus.NO_ANSWER and by == Party.AGENT:
+        return _("Rep didn't answer")
+    if call.status == CallStatus.NO_ANSWER and by == Party.CONTACT:
+        return _("Contact didn't answer")
+    if call.status == CallStatus.BUSY and by == Party.AGENT:
+        return _("Rep was busy")
+    if call.status == CallStatus.BUSY and by == Party.CONTACT:
+        return _("Contact was busy")
+    return str(call.get_status_display())
+
+
+def tone(call: CallLog) -> str:
+    """Return the colour of the call's status: waiting, talking, done, missed or bad."""
+    if call.is_live:
+        return "talking" if call.stage == Stage.TALKING else "waiting"
+    if call.status == CallStatus.COMPLETED:
+        return "done"
+    return "bad" if call.status == CallStatus.FAILED else "missed"
+
+
+def _live(call: CallLog) -> Panel:
+    talking = call.stage == Stage.TALKING
+    ending = queries.journal(call).filter(source=JournalSource.OURS, kind="hang-up").exists()
+    seconds = None
+    if talking and call.answered_at:
+        seconds = max(int((timezone.now() - call.answered_at).total_seconds()), 0)
+    return Panel(
+        status=_("Ending the call…") if ending else _live_words(call),
+        tone="talking" if talking else "waiting",
+        call=call,
+        name=whom(call),
+        live=True,
+        polls=True,
+        ending=ending,
+        seconds=None if ending else seconds,
+    )
+
+
+def _live_words(call: CallLog) -> str:
+    said: dict[str, Any] = {"contact": whom(call), "phone": for_display(call.agent_number)}
+    if call.stage == Stage.TALKING:
+        return _("Connected")
+    if call.stage == Stage.RINGING_CONTACT:
+        return _("Ringing %(contact)s…") % said
+    if call.stage == Stage.RINGING_AGENT:
+        if _agent_status(call) == LegStatus.IN_PROGRESS:
+            return _("Press a key on your phone to call %(contact)s") % said
+        return _("Calling your phone %(phone)s — pick up to be connected") % said
+    unconfirmed = not call.confirmed and call.status == CallStatus.QUEUED
+    if unconfirmed and timezone.now() - call.created_at > UNCONFIRMED_AFTER:
+        return _("Checking with Twilio whether the call was made…")
+    return _("Queued")
+
+
+def _ended(call: CallLog) -> str:
+    said: dict[str, Any] = {"contact": whom(call)}
+    by_agent = call.unanswered_by == Party.AGENT
+    if call.status == CallStatus.COMPLETED:
+        if call.duration_seconds is None:
+            return _("Ended")
+        minutes, seconds = divmod(call.duration_seconds, 60)
+        return _("Ended · %(time)s talk") % {"time": f"{minutes}:{seconds:02}"}
+    if call.status == CallStatus.BUSY:
+        return _("Your phone was busy") if by_agent else _("%(contact)s was busy") % said
+    if call.status == CallStatus.NO_ANSWER:
+        return _unanswered(call) if by_agent else _("%(contact)s didn't answer") % said
+    if call.status == CallStatus.CANCELED:
+        return _("Canceled")
+    reason = error_sentence(call)
+    return _("Failed: %(reason)s") % {"reason": reason} if reason else _("Failed")
+
+
+def _unanswered(call: CallLog) -> str:
+    if _agent_status(call) != LegStatus.COMPLETED:
+        return _("You didn't answer")
+    if call.ended_by == Party.AGENT:
+        return _("You hung up before %(contact)s was called") % {"contact": whom(call)}
+    return _("You didn't answer: no key was pressed")
+
+
+def _agent_status(call: CallLog) -> str | None:
+    return next((leg.status for leg in call.legs.all() if leg.role == Leg.LegRole.AGENT), None)

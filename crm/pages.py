@@ -1,0 +1,52 @@
+"""What every page shares: who may switch to where, errors as sentences, and nothing kept in a cache."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.utils.translation import gettext as _
+
+from crm.access import memberships_of
+from crm.errors import AppError
+
+
+def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Ask for a member, answer an `AppError` with its sentence, and keep every tenant's page out of caches.
+
+    The outermost decorator: what it does happens outside of any organization. A page and htmx's part of it share an
+    address, hence `Vary`.
+    """
+
+    @wraps(view)
+    def shown(request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.member is None:
+            raise PermissionDenied(_("You are not a member of any organization. Ask an admin to invite you."))
+        if not request.htmx:
+            request.memberships = memberships_of(request.user)
+        try:
+            response = view(request, *args, **kwargs)
+        except AppError as error:
+            response = explain(request, error)
+        patch_cache_control(response, private=True, no_store=True)
+        patch_vary_headers(response, ["HX-Request"])
+        return response
+
+    return shown
+
+
+def explain(request: Any, error: AppError) -> HttpResponse:
+    """Answer with the error's sentence: a page for a person, bare text for the script that shows it."""
+    if request.htmx:
+        return HttpResponse(str(error.message), content_type="text/plain; charset=utf-8", status=error.status)
+    name = "404.html" if error.status == 404 else "error.html"
+    return render(request, name, {"error": error}, status=error.status)
+
+
+def is_part(request: HttpRequest, target: str) -> bool:
+    """Does htmx ask for the part of the page with the id `target` only?"""
+    htmx: Any = request.htmx  # type: ignore[attr-defined]
+    return bool(htmx) and htmx.target == target

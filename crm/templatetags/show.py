@@ -1,0 +1,60 @@
+"""How values look on a page: telephone numbers, seconds, moments, icons."""
+
+from datetime import datetime
+
+from django import template
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from crm.numbers import for_display
+
+register = template.Library()
+
+
+@register.filter
+def phone(number: str | None) -> str:
+    """Show an E.164 number as people of any country read it."""
+    return for_display(number) if number else ""
+
+
+@register.filter
+def talk(seconds: int | None) -> str:
+    """Show seconds as m:ss, or h:mm:ss from an hour on; a dash when nobody knows them."""
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02}"
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+@register.filter
+def clock(seconds: int | None) -> str:
+    """Show a running clock: mm:ss, so that its width does not change in the first hour."""
+    minutes, rest = divmod(max(int(seconds or 0), 0), 60)
+    return f"{minutes:02}:{rest:02}"
+
+
+@register.simple_tag
+def moment(at: datetime | None, style: str = "short") -> SafeString:
+    """Show a time in UTC; `static/app.js` rewrites it in the reader's own zone and language.
+
+    `style`: `short` (day and minutes), `long` (with seconds).
+    """
+    if at is None:
+        return format_html('<span class="muted">{}</span>', "–")
+    at = timezone.localtime(at, timezone.get_fixed_timezone(0))
+    text = at.strftime("%Y-%m-%d %H:%M:%S UTC" if style == "long" else "%Y-%m-%d %H:%M UTC")
+    return format_html('<time datetime="{}" data-style="{}">{}</time>', at.isoformat(), style, text)
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """Draw one of `static/icons.svg`; it says nothing to a screen reader, so the words must stand beside it."""
+    return format_html(
+        '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
+        static("icons.svg"),
+        name,
+    )

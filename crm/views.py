@@ -1,0 +1,43 @@
+"""Pages that are about nobody's calls: in and out, the organization, the language."""
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import LoginView
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+from django.views.i18n import set_language
+
+from crm.access import memberships_of
+from crm.errors import NotFound
+from crm.pages import page
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    """Send a member to where the work begins."""
+    return redirect("contacts")
+
+
+class LogIn(LoginView):
+    """Ask for e-mail and password."""
+
+    template_name = "login.html"
+    redirect_authenticated_user = True
+
+
+@page
+@require_POST
+def switch_organization(request: Any) -> HttpResponse:
+    """Work in another of one's own organizations from now on. Raises: NotFound for one that is not."""
+    wanted = request.POST.get("organization")
+    if wanted not in [str(member.organization_id) for member in memberships_of(request.user)]:
+        raise NotFound
+    request.session["organization"] = wanted
+    return redirect("contacts")
+
+
+@login_not_required
+def switch_language(request: HttpRequest) -> Any:
+    """Keep the chosen language in a cookie, signed in or not, and go back to the same page."""
+    return set_language(request)
