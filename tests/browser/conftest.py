@@ -1,0 +1,109 @@
+"""The demo's stack on a database of its own, at a person's pace, and browsers to use it with."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connections
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from crm.local.services import Services
+from crm.local.stack import Stack
+
+CHROMIUM = os.environ.get("CHROMIUM") or next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+PHONE, DESK = {"width": 375, "height": 812}, {"width": 1440, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Stack]:
+    """Web, worker, beat, simulator and sample data, as `make demo` starts them."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    name = f"demo_{worker}"
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        cursor.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    folder = Path(os.environ["STATIC_ROOT"]).parent / "demo"
+    folder.mkdir(exist_ok=True)
+
+    def on_this_database(url: str) -> str:
+        return f"{url.rpartition('/')[0]}/{name}"
+
+    broker = os.environ["CELERY_BROKER_URL"].rpartition("/")[0]
+    stack = Stack(
+        Services(
+            on_this_database(os.environ["DATABASE_URL"]),
+            on_this_database(os.environ["DATABASE_OWNER_URL"]),
+            f"{broker}/{8 + int(worker.removeprefix('gw'))}",
+            folder,
+        ),
+        web_port=None,
+        simulator_port=None,
+    )
+    stack.environment |= {
+        "PUBLIC_BASE_URL": stack.web_url,
+        "RECORDINGS_ROOT": str(folder / "recordings"),
+        "STATIC_ROOT": str(folder / "static"),
+    }
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, demo: Stack) -> Iterator[Callable[..., Page]]:
+    """`open_page(address)`: a browser of its own; what a page logs as an error fails the test."""
+    errors: list[str] = []
+
+    def at(address: str, *, viewport: Any = DESK, language: str = "en") -> Page:
+        context = browser.new_context(viewport=viewport, locale=language)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(f"{page.url}: {error}"))
+        page.on("console", lambda said: errors.append(f"{page.url}: {said.text}") if said.type == "error" else None)
+        page.goto(address)
+        return page
+
+    yield at
+    for context in browser.contexts:
+        context.close()
+    assert errors == []
+
+
+def log_in(
+    page: Page, demo: Stack, email: str, *, labels: tuple[str, str, str] = ("E-mail", "Password", "Log in")
+) -> None:
+    """Fill the log-in form as a sample member."""
+    password = next(member["password"] for member in demo.sample["members"] if member["email"] == email)
+    page.get_by_label(labels[0]).fill(email)
+    page.get_by_label(labels[1]).fill(password)
+    page.get_by_role("button", name=labels[2]).click()
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing on the page is wider than the window."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep a screenshot in the folder that SCREENSHOTS names, if it does."""
+    folder = os.environ.get("SCREENSHOTS")
+    if folder:
+        page.screenshot(path=Path(folder) / f"{name}.png")

@@ -1,0 +1,81 @@
+"""A rep clicks, answers, presses a key, talks and listens to the recording: two browsers, every part real."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from crm.local.stack import Stack
+from tests.browser.conftest import DESK, PHONE, fits, log_in, picture
+
+pytestmark = [pytest.mark.browser, pytest.mark.stack]
+REP, REP_PHONE = "rep@aurora.example", "+5511955500101"
+CONTACT, CONTACT_PHONE = "Ana Souza", "+5521955500201"
+
+
+def test_a_rep_plays_a_whole_call_in_two_tabs(open_page: Callable[..., Page], demo: Stack) -> None:
+    page = open_page(demo.web_url)
+    log_in(page, demo, REP)
+    mine, theirs = (open_page(f"{demo.simulator_url}/phone/{number}") for number in (REP_PHONE, CONTACT_PHONE))
+    status = page.locator("#panel-status")
+
+    page.get_by_role("button", name=f"Call {CONTACT} on +55 21 95550-0201").first.click()
+    expect(status).to_contain_text("Calling your phone +55 11 95550-0101")
+    mine.get_by_role("button", name="Answer").click()
+    expect(status).to_contain_text(f"Press a key on your phone to call {CONTACT}")
+    mine.get_by_role("button", name="1", exact=True).click()
+    expect(status).to_contain_text(f"Ringing {CONTACT}")
+    picture(page, "live-panel")
+
+    page.reload()  # the panel survives, and so does the other page's
+    expect(status).to_contain_text(f"Ringing {CONTACT}")
+    expect(page.get_by_role("button", name="Call Bruno Lima on +55 11 95550-0202").first).to_be_disabled()
+    theirs.get_by_role("button", name="Answer").click()
+    expect(status).to_contain_text("Connected")
+    expect(status).to_contain_text("REC")
+    expect(status).to_contain_text("0:03")
+    page.get_by_role("link", name="Open call").click()
+    expect(page.get_by_role("heading", name=f"Call with {CONTACT}")).to_be_visible()
+    page.get_by_role("complementary", name="Your call").get_by_role("button", name="Hang up").click()
+
+    expect(status).to_contain_text("Ended")
+    player = page.locator("audio")
+    expect(player).to_be_visible(timeout=20_000)  # it appears by itself once the recording is here
+    expect(page.locator("#legs-title ~ .legs")).to_contain_text("Contact's phone")
+    assert page.locator(".journal > li").count() >= 13
+    # The player seeks: the browser asks for a range, and plays from there.
+    page.evaluate("document.querySelector('audio').currentTime = 2")
+    page.wait_for_function(
+        "(a => a.readyState >= 2 && a.currentTime >= 2 && a.duration > 2)(document.querySelector('audio'))"
+    )
+    picture(page, "call")
+
+    page.goto(f"{demo.web_url}/calls/")
+    expect(page.get_by_role("main")).to_contain_text(CONTACT)
+    picture(page, "history")
+    assert fits(page)
+
+
+def test_a_rep_cancels_while_the_own_phone_rings(open_page: Callable[..., Page], demo: Stack) -> None:
+    page = open_page(demo.web_url, viewport=PHONE)
+    log_in(page, demo, "rep2@aurora.example")
+    page.get_by_role("button", name="Call Carla Dias").first.click()
+    status = page.locator("#panel-status")
+    expect(status).to_contain_text("Calling your phone")
+    assert fits(page)
+    picture(page, "live-panel-phone")
+    page.get_by_role("complementary", name="Your call").get_by_role("button", name="Cancel").click()
+    expect(status).to_contain_text("Canceled")
+    expect(page.get_by_role("button", name="Call Carla Dias").first).to_be_enabled()
+
+
+def test_every_page_fits_and_speaks_portuguese(open_page: Callable[..., Page], demo: Stack) -> None:
+    for viewport in (PHONE, DESK):
+        page = open_page(demo.web_url, viewport=viewport, language="pt-BR")
+        log_in(page, demo, "admin@aurora.example", labels=("E-mail", "Senha", "Entrar"))
+        expect(page.get_by_role("heading", name="Contatos")).to_be_visible()
+        assert fits(page)
+        picture(page, f"contacts-{viewport['width']}")
+        page.goto(f"{demo.web_url}/calls/")
+        expect(page.locator("html")).to_have_attribute("lang", "pt-br")
+        assert fits(page)
