@@ -105,10 +105,8 @@ def _end(known: Known) -> _End | None:
         return _End(FAILED, None, SYSTEM, error_message="unconfirmed")
     if known.refused and known.agent.status is None:
         return _End(FAILED, None, SYSTEM, known.refused[0] or None, known.refused[1])
-    if contact == COMPLETED and known.dial_bridged is not False:
-        return _End(COMPLETED, None, _who_hung_up(known))
-    if contact == COMPLETED:  # the contact's side answered and refused to be connected
-        return _End(NO_ANSWER, CONTACT, CONTACT)
+    if contact == COMPLETED:
+        return _contact_answered(known)
     if contact == BUSY:
         return _End(BUSY, CONTACT, CONTACT)
     if contact == FAILED:
@@ -118,6 +116,15 @@ def _end(known: Known) -> _End | None:
     if known.agent.is_over and contact is None:
         return _agent_not_connected(known)
     return None
+
+
+def _contact_answered(known: Known) -> _End | None:
+    """The contact's leg was answered and is over. Whether it was ever bridged, only `<Dial>`'s action says."""
+    if known.dial_bridged is False:
+        return _End(NO_ANSWER, CONTACT, CONTACT)
+    if known.dial_status is None and not known.both_legs_asked:
+        return None
+    return _End(COMPLETED, None, _who_hung_up(known))
 
 
 def _contact_not_reached(known: Known) -> _End | None:
@@ -156,16 +163,18 @@ def _agent_not_connected(known: Known) -> _End | None:
         return _End(NO_ANSWER, AGENT, SYSTEM)
     if agent == FAILED:
         return _End(FAILED, AGENT, SYSTEM, _error(known))
-    # Answered and over. Was the contact rung? No key, or no child at Twilio, says no.
+    # Answered and over. Was the contact rung? A prompt that ran out, or no child at Twilio, says no.
     if known.key_pressed is not False and not known.no_contact_leg:
         return None
-    if known.key_pressed:  # pressed, and yet no leg: Twilio never dialled
-        return _End(FAILED if not known.hangup_asked_at else CANCELED, None, SYSTEM, _error(known))
     if known.hangup_asked_at:
         return _End(CANCELED, None, MEMBER)
-    if not known.instructed:
+    if known.key_pressed is False:
+        return _End(NO_ANSWER, AGENT, SYSTEM)
+    if known.phone_error or not known.instructed:
         return _End(FAILED, None, SYSTEM, _error(known) or INSTRUCTIONS_UNREACHABLE)
-    return _End(NO_ANSWER, AGENT, SYSTEM if known.key_pressed is False else AGENT)
+    if known.key_pressed:  # the rep left before Twilio could dial
+        return _End(CANCELED, None, AGENT)
+    return _End(NO_ANSWER, AGENT, AGENT)
 
 
 def _who_hung_up(known: Known) -> str | None:

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from calls.rules.known import Known
-from calls.rules.outcome import Outcome, contact_status
+from calls.rules.outcome import FAILED, Outcome, contact_status
 
-# An unconfirmed start: callbacks settle it, or two empty lists this far apart.
+# An unconfirmed start: callbacks settle it, or two empty lists, the second after this much silence.
 UNCONFIRMED_FIRST, UNCONFIRMED_AGAIN = timedelta(seconds=20), timedelta(seconds=200)
-# A live call without news is checked at once-doubling intervals.
+# A live call without news is checked at doubling intervals.
 NEWS_FIRST, NEWS_LAST = timedelta(seconds=60), timedelta(minutes=10)
+# Twilio tries each callback for at most 15 seconds; what has not come by then never will.
+CALLBACK_WINDOW = timedelta(seconds=15)
 # Twilio may queue a call for 24 hours; we announced `ring_seconds` and wait this much longer.
 QUEUE_GRACE = timedelta(seconds=30)
 # A recording that nobody told us of is asked for this often after the end; then it is taken for lost at Twilio.
@@ -60,68 +62,74 @@ def recording_missing(situation: Situation) -> bool:
 def legs_missing(known: Known) -> tuple[bool, bool]:
     """Which legs (agent, contact) Twilio has not said its last word on."""
     agent = known.agent.call_sid is not None and not known.agent.is_over
-    contact = contact_status(known)
-    return agent, contact is not None and not known.contact.is_over
+    dialled = known.key_pressed or contact_status(known) is not None
+    return agent, bool(dialled and not known.contact.is_over and not known.no_contact_leg)
 
 
 def questions(situation: Situation) -> Questions:
     """Return what to ask now: only what is due, so that the load grows with calls in trouble and not with all."""
-    known, over = situation.known, situation.outcome
-    if known.refused or known.given_up_at:
-        return Questions()
-    silent = situation.now - situation.last_news_at
-    if known.agent.call_sid is None:
-        return Questions(find_call=silent >= _unconfirmed_wait(situation.asked))
-    agent_missing, contact_missing = legs_missing(known)
-    proof_missing = known.agent.is_over and not over.is_final
-    due = proof_missing or silent >= _news_wait(situation.asked)
-    queued = not over.is_final and known.agent.status in (None, "queued", "initiated") and not known.instructed
-    waited = situation.now - situation.created_at
-    return Questions(
-        agent_leg=agent_missing and due,
-        contact_leg=(contact_missing and due) or proof_missing,
-        recordings=recording_missing(situation) and _recording_due(situation),
-        cancel=queued and waited >= timedelta(seconds=situation.ring_seconds) + QUEUE_GRACE,
-    )
+    due = {name for name, at in _moments(situation).items() if at <= situation.now}
+    if "cancel" in due:
+        due.add("agent_leg")
+    return Questions(**dict.fromkeys(due, True))
 
 
 def next_look(situation: Situation) -> datetime | None:
-    """Return when the sweeper should look at this call again, or None when it owes nothing.
+    """Return when the sweeper should look at this call again, or None when it owes nothing; always after `now`.
 
     What is already due is not due again at once: it waits longer with every question that brought nothing.
     """
-    known, over = situation.known, situation.outcome
-    if known.refused or known.given_up_at:
-        return None
-    if over.is_final and situation.now - situation.created_at > LAST_LOOK:
-        return None
-    moments = []
-    agent_missing, contact_missing = legs_missing(known)
-    if known.agent.call_sid is None:
-        moments.append(situation.last_news_at + _unconfirmed_wait(situation.asked))
-    elif not over.is_final or agent_missing or contact_missing:
-        moments.append(situation.last_news_at + _news_wait(situation.asked))
-    if known.agent.is_over and not over.is_final:
-        moments.append(situation.now)
-    if not over.is_final and known.agent.status in (None, "queued", "initiated"):
-        moments.append(situation.created_at + timedelta(seconds=situation.ring_seconds) + QUEUE_GRACE)
-    if recording_missing(situation) and situation.asked < len(RECORDING_WAITS):
-        moments.append(situation.last_news_at + RECORDING_WAITS[situation.asked])
-    if situation.media_owed:
+    moments = list(_moments(situation).values())
+    if situation.media_owed and not _too_late(situation):
         moments.append(situation.now)
     again = situation.now + min(timedelta(seconds=2 ** min(situation.asked, 20)), NEWS_LAST)
     return max(min(moments), again) if moments else None
 
 
-def _unconfirmed_wait(asked: int) -> timedelta:
-    return UNCONFIRMED_FIRST if asked == 0 else UNCONFIRMED_AGAIN
+def _moments(situation: Situation) -> dict[str, datetime]:
+    """When each question that is open falls due. A live call always has one."""
+    known, over, asked = situation.known, situation.outcome, situation.asked
+    if known.refused or known.given_up_at or _too_late(situation):
+        return {}
+    if known.agent.call_sid is None:
+        return {"find_call": situation.last_news_at + (UNCONFIRMED_FIRST if asked == 0 else UNCONFIRMED_AGAIN)}
+    moments: dict[str, datetime] = {}
+    agent_missing, contact_missing = legs_missing(known)
+    if agent_missing:
+        moments["agent_leg"] = situation.last_news_at + _news_wait(asked)
+    if contact_missing:
+        moments["contact_leg"] = situation.last_news_at + _news_wait(asked)
+    if known.agent.is_over and (not over.is_final or _cause_missing(situation)):
+        moments["contact_leg"] = situation.last_news_at + _proof_wait(situation)
+    if not over.is_final and known.agent.status in (None, "queued", "initiated") and not known.instructed:
+        moments["cancel"] = situation.created_at + timedelta(seconds=situation.ring_seconds) + QUEUE_GRACE
+    if recording_missing(situation) and asked < len(RECORDING_WAITS):
+        moments["recordings"] = situation.last_news_at + RECORDING_WAITS[asked]
+    return moments
+
+
+def _too_late(situation: Situation) -> bool:
+    return situation.outcome.is_final and situation.now - situation.created_at > LAST_LOOK
+
+
+def _cause_missing(situation: Situation) -> bool:
+    """Twilio could not dial the contact, and says why only in its debugger."""
+    known, over = situation.known, situation.outcome
+    if over.status != FAILED or over.error_code is not None or contact_status(known) != FAILED:
+        return False
+    return not (known.both_legs_asked or known.no_contact_leg)
+
+
+def _proof_wait(situation: Situation) -> timedelta:
+    """Without a key nobody was dialled, so Twilio's answer is as good now as later; else callbacks may be under way."""
+    known = situation.known
+    dialled = known.key_pressed or contact_status(known) is not None
+    return CALLBACK_WINDOW if dialled and not situation.outcome.is_final else timedelta(0)
 
 
 def _news_wait(asked: int) -> timedelta:
-    return min(NEWS_FIRST * 2 ** min(asked, 10), NEWS_LAST)
-
-
-def _recording_due(situation: Situation) -> bool:
-    if situation.asked >= len(RECORDING_WAITS):
-        return False
-    return situation.now - situation.last_news_at >= RECORDING_WAITS[situation.asked]
+    """The silence before question number `asked` + 1: the waits between questions double, up to NEWS_LAST."""
+    waited = timedelta(0)
+    for number in range(min(asked, 5) + 1):
+        waited += min(NEWS_FIRST * 2**number, NEWS_LAST)
+    return waited + NEWS_LAST * max(0, asked - 5)

@@ -157,9 +157,9 @@ def timestamp(text: str | None) -> datetime | None:
         return None
     try:
         read = parsedate_to_datetime(text)
-    except ValueError:
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def whole(text: Any) -> int | None:
@@ -171,13 +171,19 @@ def whole(text: Any) -> int | None:
     return number if 0 <= number < 2**31 else None
 
 
+def texts(params: Mapping[str, Any]) -> dict[str, str]:
+    """The parameters with one value each: of one that came twice, the last, as a form parser has it."""
+    return {name: value if isinstance(value, str) else value[-1] for name, value in params.items()}
+
+
 def status_of(word: str | None, known: Mapping[str, str] = STATUSES) -> str | None:
     """Translate a status; a word that Twilio has never documented becomes `unknown`."""
     return known.get(word, UNKNOWN) if word else None
 
 
-def leg_callback(role: str, params: Mapping[str, str]) -> list[News]:
+def leg_callback(role: str, params: Mapping[str, Any]) -> list[News]:
     """Read a status callback of one leg. `Timestamp` is the time of the event that its status names."""
+    params = texts(params)
     status = status_of(params.get("CallStatus"))
     at = timestamp(params.get("Timestamp"))
     final = status in FINAL
@@ -199,26 +205,31 @@ def leg_callback(role: str, params: Mapping[str, str]) -> list[News]:
     ]
 
 
-def answer_callback(params: Mapping[str, str]) -> list[News]:
-    """Read the request for the agent leg's TwiML: it carries a status, but no time of its own."""
-    return [
-        InstructionsFetched(params.get("CallSid")),
-        LegNews(role=AGENT, status=status_of(params.get("CallStatus")), call_sid=params.get("CallSid")),
-    ]
+def answer_callback(params: Mapping[str, Any]) -> list[News]:
+    """Read the request for the agent leg's TwiML: it carries a status, but no time of its own.
+
+    With an `ErrorCode` it is the fallback address that is asked, as our instructions did not arrive or made no sense.
+    """
+    params = texts(params)
+    leg = LegNews(role=AGENT, status=status_of(params.get("CallStatus")), call_sid=params.get("CallSid"))
+    trouble = whole(params.get("ErrorCode"))
+    return [leg, PhoneError(trouble) if trouble else InstructionsFetched(params.get("CallSid"))]
 
 
-def bridge_callback(params: Mapping[str, str]) -> list[News]:
+def bridge_callback(params: Mapping[str, Any]) -> list[News]:
     """Read the request for TwiML that dials at once: where no key is asked for, answering is the yes."""
     return [*answer_callback(params), KeyNews(pressed=True)]
 
 
-def key_callback(params: Mapping[str, str]) -> list[News]:
+def key_callback(params: Mapping[str, Any]) -> list[News]:
     """Read `<Gather>`'s action: any digit is a yes, none is a no."""
+    params = texts(params)
     return [KeyNews(pressed=bool(params.get("Digits")))]
 
 
-def dial_callback(params: Mapping[str, str]) -> list[News]:
+def dial_callback(params: Mapping[str, Any]) -> list[News]:
     """Read `<Dial>`'s action. Its `CallStatus` is the agent leg's: over when the rep hung up first."""
+    params = texts(params)
     bridged = params.get("DialBridged")
     parent = status_of(params.get("CallStatus"))
     news: list[News] = [
@@ -241,8 +252,9 @@ def dial_callback(params: Mapping[str, str]) -> list[News]:
     return news
 
 
-def recording_callback(params: Mapping[str, str]) -> list[News]:
+def recording_callback(params: Mapping[str, Any]) -> list[News]:
     """Read a recording's status callback. Its address is never read: media is asked for by SID."""
+    params = texts(params)
     sid = params.get("RecordingSid")
     if not sid:
         return []
