@@ -77,7 +77,10 @@ def _form(request: HttpRequest) -> dict[str, str | list[str]]:
     """Read a form body of bounded size; every parameter is kept, whether we know it or not."""
     if request.content_type != FORM:
         raise Refused(403, "Only forms are accepted.")
-    if int(request.META.get("CONTENT_LENGTH") or 0) > MOST_BYTES:
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not (length.isascii() and length.isdigit()):
+        raise Refused(403, "Not a length.")
+    if len(length) > 9 or int(length) > MOST_BYTES:
         raise Refused(413, "Too large.")
     body = request.read(MOST_BYTES + 1)
     if len(body) > MOST_BYTES:
@@ -119,7 +122,7 @@ def _check_account(account: Credentials, params: dict[str, str | list[str]]) -> 
 
 def _store(organization_id: UUID, call_id: UUID, sid: object, kind: str, params: dict[str, str | list[str]]) -> bool:
     """Commit the callback; False when it is a repeat. Raises: Refused, DatabaseError."""
-    if not isinstance(sid, str) or not sid:
+    if not isinstance(sid, str) or not 0 < len(sid) <= 34 or "\x00" in sid:
         raise Refused(403, "No call SID.")
     payload = _without_nul(params)
     with connection.cursor() as cursor:

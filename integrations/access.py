@@ -52,17 +52,19 @@ class CredentialsCache:
     A callback is checked several times a second against the same token; reading and unsealing it each time would
     halve what one server takes in. A signature that fails is checked again against the database (`fresh`), at most
     once in RELOAD_SECONDS per organization, so that a new token works at once and a flood of forgeries stays cheap.
+    The ordinary reading does not count: a token may have been replaced right after it.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._read: dict[UUID, tuple[float, Credentials | None]] = {}
+        self._reloaded: dict[UUID, float] = {}
 
     def get(self, organization_id: UUID, *, fresh: bool = False) -> Credentials | None:
-        """Return credentials; with `fresh`, as they are in the database now (or RELOAD_SECONDS ago)."""
+        """Return credentials; with `fresh`, as they are in the database now (or at the last fresh look)."""
         now = time.monotonic()
         read = self._read.get(organization_id)
-        if read and now - read[0] < (RELOAD_SECONDS if fresh else CACHE_SECONDS):
+        if read and now - read[0] < CACHE_SECONDS and not (fresh and self._may_reload(organization_id, now)):
             return read[1]
         found = credentials(organization_id) if Organization.objects.filter(pk=organization_id).exists() else None
         with self._lock:
@@ -74,10 +76,20 @@ class CredentialsCache:
                 self._read.pop(organization_id, None)
         return found
 
+    def _may_reload(self, organization_id: UUID, now: float) -> bool:
+        with self._lock:
+            if now - self._reloaded.get(organization_id, -RELOAD_SECONDS) < RELOAD_SECONDS:
+                return False
+            if len(self._reloaded) >= 10_000:
+                self._reloaded.clear()
+            self._reloaded[organization_id] = now
+            return True
+
     def clear(self) -> None:
         """Forget everything, as a new process would."""
         with self._lock:
             self._read.clear()
+            self._reloaded.clear()
 
 
 callback_credentials = CredentialsCache()
