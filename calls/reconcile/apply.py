@@ -30,10 +30,10 @@ def apply_callbacks(organization_id: UUID, call_id: UUID, *, ask: bool = True) -
     """
     with tenancy.inside(organization_id):
         call = CallLog.objects.select_for_update(no_key=True).filter(pk=call_id).first()
-        due = DueCall.objects.select_for_update().filter(pk=call_id).first()
         if call is None:
             DueCall.objects.filter(pk=call_id).delete()
             return None
+        due = _note(call)
         entries = list(queries.journal(call))
         known = rules.fold(journal.news_of(entries))
         fresh = [entry.digest for entry in entries if entry.applied_at is None]
@@ -42,12 +42,23 @@ def apply_callbacks(organization_id: UUID, call_id: UUID, *, ask: bool = True) -
         over = _save_call(call, known)
         JournalEntry.objects.filter(call_id=call.pk, digest__in=fresh).update(applied_at=timezone.now())
         situation = _situation(call, due, entries, known, over)
-        _schedule(call, due, situation)
+        _schedule(call, situation)
         if ask and questions(situation):
             wake.after_commit(CHECK, str(organization_id), str(call_id))
         if ask and situation.media_owed:
             wake.after_commit(STORE, str(organization_id), str(call_id))
     return situation
+
+
+def _note(call: CallLog) -> DueCall:
+    """Lock the sweeper's note of this call, made first where there is none.
+
+    Without it nothing would hold back a callback that is stored after we have read the journal, and settling the call
+    would remove the note that came with it.
+    """
+    note = DueCall(call_id=call.pk, organization_id=call.organization_id, due_at=timezone.now())
+    DueCall.objects.bulk_create([note], ignore_conflicts=True)
+    return DueCall.objects.select_for_update().get(pk=call.pk)
 
 
 def _save_call(call: CallLog, known: rules.Known) -> Outcome:
@@ -106,7 +117,7 @@ def _save_recordings(call: CallLog, known: rules.Known) -> None:
 
 
 def _situation(
-    call: CallLog, due: DueCall | None, entries: list[JournalEntry], known: rules.Known, over: Outcome
+    call: CallLog, due: DueCall, entries: list[JournalEntry], known: rules.Known, over: Outcome
 ) -> Situation:
     told = [entry for entry in entries if entry.source != JournalSource.OURS]
     news = any(entry.applied_at is None for entry in told)
@@ -117,29 +128,20 @@ def _situation(
         created_at=call.created_at,
         last_news_at=max(last_news, call.created_at),
         now=timezone.now(),
-        asked=0 if news or due is None else due.asked,
+        asked=0 if news else due.asked,
         ring_seconds=call.rings_for_seconds,
         recording_expected=call.is_recorded,
         media_owed=Recording.objects.filter(call=call, status=RecordingStatus.COMPLETED, stored_at=None).exists(),
     )
 
 
-def _schedule(call: CallLog, due: DueCall | None, situation: Situation) -> None:
+def _schedule(call: CallLog, situation: Situation) -> None:
     """Say when the sweeper should come again; a call that owes nothing leaves its list."""
     look = next_look(situation)
     if look is None:
         DueCall.objects.filter(pk=call.pk).delete()
         return
-    DueCall.objects.update_or_create(
-        call_id=call.pk,
-        defaults={
-            "organization_id": call.organization_id,
-            "due_at": look,
-            "asked": situation.asked,
-            "failures": 0,
-            "last_error": "",
-        },
-    )
+    DueCall.objects.filter(pk=call.pk).update(due_at=look, asked=situation.asked, failures=0, last_error="")
 
 
 def note_question_in_vain(call_id: UUID) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import secrets
 import tempfile
 from uuid import UUID
 
@@ -35,30 +36,38 @@ def store_recordings(organization_id: UUID, call_id: UUID) -> None:
 
 
 def _store(account: Credentials, recording: Recording) -> bool:
-    name = f"{recording.organization_id}/{recording.call_id}/{recording.pk}.wav"
+    """Fetch, check and keep one recording's media; whether it is in our storage now.
+
+    Two workers may be at it: each writes a file of its own, and the row takes the first one that is whole. The other,
+    and what a worker left that died before it could say so, is removed: the row decides, not the file.
+    """
+    folder = f"{recording.organization_id}/{recording.call_id}/{recording.pk}"
     storage = storages["recordings"]
     try:
-        with client.recording_media(account, recording.recording_sid) as media:
+        with client.recording_media(account, recording.recording_sid) as media, tempfile.TemporaryFile() as copy:
             if media is None:
                 return False
-            with tempfile.TemporaryFile() as copy:
-                digest, size = hashlib.sha256(), 0
-                for chunk in media.iter_content(CHUNK_BYTES):
-                    digest.update(chunk)
-                    size += copy.write(chunk)
-                expected = media.headers.get("Content-Length")
-                if not size or (expected and int(expected) != size):
-                    logger.warning("Recording %s came with %d of %s bytes", recording.pk, size, expected)
-                    return False
-                copy.seek(0)
-                # Left by a worker that died before it could say so: the row decides, not the file.
-                storage.delete(name)
-                storage.save(name, File(copy))
+            digest, size = hashlib.sha256(), 0
+            for chunk in media.iter_content(CHUNK_BYTES):
+                digest.update(chunk)
+                size += copy.write(chunk)
+            expected = media.headers.get("Content-Length")
+            if not size or (expected and int(expected) != size):
+                logger.warning("Recording %s came with %d of %s bytes", recording.pk, size, expected)
+                return False
+            copy.seek(0)
+            name = storage.save(f"{folder}/{secrets.token_hex(4)}.wav", File(copy))
     except AppError as trouble:
         logger.warning("Recording %s could not be fetched: %s", recording.pk, trouble.code)
         return False
     with tenancy.inside(recording.organization_id):
-        Recording.objects.filter(pk=recording.pk, stored_at=None).update(
+        ours = Recording.objects.filter(pk=recording.pk, stored_at=None).update(
             media_name=name, media_bytes=size, media_sha256=digest.hexdigest(), stored_at=timezone.now()
         )
+    if not ours:
+        storage.delete(name)
+        return True
+    for other in storage.listdir(folder)[1]:
+        if f"{folder}/{other}" != name:
+            storage.delete(f"{folder}/{other}")
     return True

@@ -135,6 +135,7 @@ def recording_media(credentials: Credentials, recording_sid: str) -> Iterator[re
                 answer = session.get(
                     address,
                     params={"RequestedChannels": channels},
+                    headers={"Accept-Encoding": "identity"},  # so that Content-Length counts what we store
                     auth=login,
                     stream=True,
                     timeout=(CONNECT_SECONDS, READ_SECONDS),
@@ -149,7 +150,10 @@ def recording_media(credentials: Credentials, recording_sid: str) -> Iterator[re
                     continue  # a mono recording
                 if answer.status_code != 200:
                     raise errors.TwilioRejected(None, answer.status_code)
-                yield answer
+                try:
+                    yield answer
+                except requests.RequestException as error:  # the body broke off while it was read
+                    raise _trouble(error) from error
                 return
 
 
