@@ -1,10 +1,10 @@
 """How values look on a page: telephone numbers, seconds, moments, icons."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from uuid import uuid4
 
 from django import template
 from django.templatetags.static import static
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -45,7 +45,7 @@ def moment(at: datetime | None, style: str = "short") -> SafeString:
     """
     if at is None:
         return format_html('<span class="muted">{}</span>', "–")
-    at = timezone.localtime(at, timezone.get_fixed_timezone(0))
+    at = at.astimezone(UTC)
     text = at.strftime("%Y-%m-%d %H:%M:%S UTC" if style == "long" else "%Y-%m-%d %H:%M UTC")
     return format_html('<time datetime="{}" data-style="{}">{}</time>', at.isoformat(), style, text)
 
@@ -58,3 +58,9 @@ def icon(name: str) -> SafeString:
         static("icons.svg"),
         name,
     )
+
+
+@register.simple_tag
+def new_key() -> str:
+    """Make an Idempotency-Key: one for each button, so that a double click is one call."""
+    return str(uuid4())
