@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
-from django.db import connections
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from crm.local.services import Services
@@ -24,9 +24,10 @@ def demo() -> Iterator[Stack]:
     """Web, worker, beat, simulator and sample data, as `make demo` starts them."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     name = f"demo_{worker}"
-    with connections["owner"].cursor() as cursor:
-        cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        cursor.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    # Not Django's connection: Playwright runs an event loop in this thread, and Django refuses to block one.
+    with psycopg.connect(os.environ["DATABASE_OWNER_URL"], autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
     folder = Path(os.environ["STATIC_ROOT"]).parent / "demo"
     folder.mkdir(exist_ok=True)
 
