@@ -60,7 +60,7 @@ def contacts(request: Any) -> HttpResponse:
 
 def _behind(rows: QuerySet[Contact], contact_id: str | None) -> QuerySet[Contact]:
     """Rows by name behind one contact; all of them if it is gone."""
-    last = rows.filter(pk=contact_id).first() if _is_id(contact_id) else None
+    last = rows.filter(pk=contact_id).first() if contact_id and _is_id(contact_id) else None
     return rows.filter(Q(name__gt=last.name) | Q(name=last.name, pk__gt=last.pk)) if last else rows
 
 

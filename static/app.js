@@ -5,15 +5,15 @@
   const language = document.documentElement.lang || "en";
 
   // --- times: the server sends UTC, the reader's own zone is known only here ---
-  const styles = {
-    short: { dateStyle: "medium", timeStyle: "short" },
-    long: { dateStyle: "medium", timeStyle: "medium" },
-  };
+  const minutes = { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" };
+  const styles = { short: minutes, long: { ...minutes, second: "2-digit" } };
+  const thisYear = new Date().getFullYear();
   function localize(root) {
     for (const time of root.querySelectorAll("time[datetime][data-style]")) {
       const at = new Date(time.dateTime);
       if (Number.isNaN(at.getTime())) continue;
-      const style = styles[time.dataset.style] || styles.short;
+      const style = { ...styles[time.dataset.style] };
+      if (at.getFullYear() !== thisYear) style.year = "numeric";
       time.textContent = new Intl.DateTimeFormat(language, style).format(at);
       time.title = at.toISOString();
       delete time.dataset.style;

@@ -42,7 +42,7 @@ def marked(source: str) -> Iterator[str]:
 
 def marked_in_template(source: str) -> Iterator[str]:
     """The strings that a template marks: Django rewrites them to `gettext(…)` calls for gettext's own extractor."""
-    for found in re.finditer(r"""\b(?:gettext|_)\(("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\)""", templatize(source)):
+    for found in re.finditer(r"""\b(?:gettext|_)\(u?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\)""", templatize(source)):
         yield ast.literal_eval(found.group(1))
 
 
