@@ -189,6 +189,8 @@ if CELERY_BROKER_URL.startswith("redis"):
     }
 else:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True}
+# kombu would sleep two seconds and try again, whatever the publisher asks for.
+CELERY_BROKER_TRANSPORT_OPTIONS |= {"max_retries": 0}
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "calls.sweep", "schedule": schedule(5), "options": {"expires": 5}},
 }

@@ -12,9 +12,10 @@ import threading
 from collections import defaultdict
 from typing import Any
 
-from celery import current_app
 from django.db import transaction
 from kombu.exceptions import KombuError
+
+from crm.celery import app
 
 logger = logging.getLogger(__name__)
 
@@ -26,20 +27,23 @@ class _Publisher:
     """What waits to be published, and the thread that does it."""
 
     def __init__(self) -> None:
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Forget everything, as a forked child must: its parent publishes what waits, and may have held the lock."""
         self._waiting: dict[tuple[str, tuple[Any, ...]], None] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._pid = 0
         self._idle = True
 
     def add(self, task: str, item: tuple[Any, ...]) -> None:
+        """Have `item` published; returns at once, whatever the broker does."""
         with self._changed:
             if len(self._waiting) >= MOST_WAITING:
                 logger.warning("Wake-ups are dropped, the broker does not keep up: the sweeper will find the calls.")
                 return
             self._waiting[(task, item)] = None
-            if self._thread is None or self._pid != os.getpid():  # a forked child has no thread yet
-                self._pid = os.getpid()
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._publish_forever, name="wake", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
@@ -66,13 +70,20 @@ class _Publisher:
 
     def _publish(self, task: str, items: list[list[Any]]) -> None:
         try:
-            current_app.send_task(task, args=[items], ignore_result=True)
-        except (OSError, KombuError, current_app.connection_for_write().connection_errors) as error:
+            app.send_task(task, args=[items], ignore_result=True)
+        except _broker_errors() as error:
             # Time-outs are bounded by the settings, and the message may even have arrived.
             logger.warning("The broker took no wake-up for %s: %s", task, type(error).__name__)
 
 
+def _broker_errors() -> tuple[type[BaseException], ...]:
+    """Everything that a broker in trouble raises: kombu wraps only some of it, and each transport has its own."""
+    connection = app.connection_for_write()  # names a transport; connects to nothing
+    return (OSError, KombuError, *connection.connection_errors, *connection.channel_errors)
+
+
 _publisher = _Publisher()
+os.register_at_fork(after_in_child=_publisher.start_afresh)
 atexit.register(_publisher.flush, 1.0)
 
 

@@ -1,0 +1,107 @@
+"""What the tests of this folder do by hand: send a signed callback, let time pass for a call, bring it to an end."""
+
+import base64
+import hashlib
+import hmac
+import time
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import F
+from django.test import Client
+
+from calls.addresses import callback_url
+from calls.models import CallLog, DueCall, JournalEntry
+from calls.reconcile.apply import apply_callbacks
+from calls.reconcile.ask import check_call
+from crm import tenancy
+from tests.conftest import Company, read_call, read_journal
+
+
+def send_callback(company: Company, call_id: UUID, kind: str, params: dict[str, str]) -> Any:
+    """Send one callback to the real view in this process, signed as twilio.com/docs/usage/security says."""
+    url = callback_url(company.id, call_id, kind)
+    params = {"AccountSid": company.account_sid, **params}
+    signed = url + "".join(name + value for name, value in sorted(params.items()))
+    signature = base64.b64encode(hmac.new(company.auth_token.encode(), signed.encode(), hashlib.sha1).digest())
+    return Client().post(
+        urlsplit(url).path,
+        urlencode(params),
+        content_type="application/x-www-form-urlencoded",
+        headers={"X-Twilio-Signature": signature.decode()},
+    )
+
+
+def let_pass(company: Company, call_id: UUID, seconds: float) -> None:
+    """Make everything that is known of a call `seconds` older, as if nothing had been heard since."""
+    by = timedelta(seconds=seconds)
+    with tenancy.inside(company.id):
+        CallLog.objects.filter(pk=call_id).update(created_at=F("created_at") - by)
+        JournalEntry.objects.filter(call_id=call_id).update(received_at=F("received_at") - by)
+        DueCall.objects.filter(pk=call_id).update(due_at=F("due_at") - by)
+
+
+def due(call_id: UUID) -> DueCall | None:
+    """The sweeper's note of a call."""
+    return DueCall.objects.filter(pk=call_id).first()
+
+
+def check(company: Company, call_id: UUID) -> CallLog:
+    """Do what a worker does for a call that the sweeper found, and read its row."""
+    check_call(company.id, call_id)
+    return read_call(company, call_id)
+
+
+def apply(company: Company, call_id: UUID) -> CallLog:
+    """Do what a worker does for a callback that was stored, without asking Twilio, and read the row."""
+    apply_callbacks(company.id, call_id, ask=False)
+    return read_call(company, call_id)
+
+
+def over_at_twilio(company: Company, world: Any, *, seconds: float = 20) -> None:
+    """Wait until no leg of the company's account is live at the simulated Twilio, and every webhook was answered."""
+    deadline = time.monotonic() + seconds
+    while True:
+        live = [
+            one
+            for one in world.twilio.ask("GET", "state")["calls"]["live"]
+            if one["account_sid"] == company.account_sid
+        ]
+        asked = world.twilio.ask("GET", f"requests?account_sid={company.account_sid}")["requests"]
+        if not live and all(one["done"] for one in asked):
+            return
+        if time.monotonic() > deadline:
+            raise AssertionError(f"Still live after {seconds} s: {live}")
+        time.sleep(0.05)
+
+
+def kinds(company: Company, call_id: UUID) -> list[str]:
+    """The kinds of the journal's entries, callbacks left out."""
+    return [entry.kind for entry in read_journal(company, call_id) if entry.source != "callback"]
+
+
+def stored_state(company: Company, call_id: UUID) -> dict[str, Any]:
+    """All that a call's row, legs and recordings say, without ids and without the times of our own clock."""
+    with tenancy.inside(company.id):
+        call = CallLog.objects.get(pk=call_id)
+        names = ("status", "stage", "started_at", "answered_at", "ended_at", "duration_seconds", "unanswered_by")
+        names += ("ended_by", "error_code", "error_message", "confirmed", "recording_duration")
+        state: dict[str, Any] = {name: getattr(call, name) for name in names}
+        leg = ("role", "status", "started_at", "answered_at", "ended_at", "duration_seconds", "sip_response_code")
+        state["legs"] = list(call.legs.order_by("role").values(*leg))
+        recording = ("status", "duration_seconds", "channels", "started_at", "error_code")
+        state["recordings"] = list(call.recordings.order_by("recording_sid").values(*recording))
+    return state
+
+
+def unapplied_without_a_note() -> int:
+    """How many calls of the organization that is set have a fact that nobody will ever apply: there must be none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(DISTINCT call_id) FROM calls_journalentry j WHERE applied_at IS NULL"
+            " AND NOT EXISTS (SELECT 1 FROM calls_duecall d WHERE d.call_id = j.call_id)"
+        )
+        return int(cursor.fetchone()[0])
