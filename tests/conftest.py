@@ -101,9 +101,7 @@ def make_company(name: str) -> Company:
     tag = secrets.token_hex(6)
     organization = Organization.objects.create(name=f"{name} {tag}", slug=f"{name.lower()}-{tag}", region="BR")
     account_sid, auth_token, number = f"AC{secrets.token_hex(16)}", secrets.token_hex(16), phone()
-    connect_twilio(
-        organization=organization, account_sid=account_sid, auth_token=auth_token, default_caller_id=number
-    )
+    connect_twilio(organization=organization, account_sid=account_sid, auth_token=auth_token, default_caller_id=number)
     members: dict[str, Membership] = {}
     for who, role in (("admin", Role.ADMIN), ("manager", Role.MANAGER), ("rep", Role.REP), ("rep2", Role.REP)):
         user = User.objects.create_user(f"{who}-{tag}@{name.lower()}.example", name=f"{who.title()} of {name}")

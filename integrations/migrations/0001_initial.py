@@ -6,34 +6,72 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('crm', '0001_initial'),
+        ("crm", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='TwilioAccount',
+            name="TwilioAccount",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('account_sid', models.CharField(max_length=34, verbose_name='account SID')),
-                ('sealed_auth_token', models.TextField(editable=False)),
-                ('default_caller_id', models.CharField(help_text='E.164; a number of this Twilio account, or verified there.', max_length=16, verbose_name='caller ID')),
-                ('confirms_with_key', models.BooleanField(default=True, help_text='The rep hears who is about to be called and presses a key, so that no voicemail reaches a contact.', verbose_name='rep presses a key')),
-                ('records_calls', models.BooleanField(default=True, verbose_name='record calls')),
-                ('ring_seconds', models.PositiveSmallIntegerField(default=30, help_text='Seconds that each phone rings, 5 to 120.', verbose_name='ring time')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('organization', models.ForeignKey(db_index=False, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='crm.organization')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("account_sid", models.CharField(max_length=34, verbose_name="account SID")),
+                ("sealed_auth_token", models.TextField(editable=False)),
+                (
+                    "default_caller_id",
+                    models.CharField(
+                        help_text="E.164; a number of this Twilio account, or verified there.",
+                        max_length=16,
+                        verbose_name="caller ID",
+                    ),
+                ),
+                (
+                    "confirms_with_key",
+                    models.BooleanField(
+                        default=True,
+                        help_text="The rep hears who is about to be called and presses a key, so that no voicemail reaches a contact.",
+                        verbose_name="rep presses a key",
+                    ),
+                ),
+                ("records_calls", models.BooleanField(default=True, verbose_name="record calls")),
+                (
+                    "ring_seconds",
+                    models.PositiveSmallIntegerField(
+                        default=30, help_text="Seconds that each phone rings, 5 to 120.", verbose_name="ring time"
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_index=False,
+                        editable=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="crm.organization",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'Twilio account',
-                'verbose_name_plural': 'Twilio accounts',
-                'abstract': False,
-                'base_manager_name': 'objects',
-                'constraints': [models.UniqueConstraint(fields=('organization',), name='one_twilio_account_per_organization'), models.CheckConstraint(condition=models.Q(('ring_seconds__gte', 5), ('ring_seconds__lte', 120)), name='ring_time_is_5_to_120_seconds')],
+                "verbose_name": "Twilio account",
+                "verbose_name_plural": "Twilio accounts",
+                "abstract": False,
+                "base_manager_name": "objects",
+                "constraints": [
+                    models.UniqueConstraint(fields=("organization",), name="one_twilio_account_per_organization"),
+                    models.CheckConstraint(
+                        condition=models.Q(("ring_seconds__gte", 5), ("ring_seconds__lte", 120)),
+                        name="ring_time_is_5_to_120_seconds",
+                    ),
+                ],
             },
         ),
     ]
