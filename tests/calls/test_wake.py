@@ -210,12 +210,18 @@ from crm.celery import app
 app.conf.task_default_queue = sys.argv[1]
 wake.after_commit("calls.nothing", "before")
 assert wake.flush(5)
-wake._publisher._changed.acquire()  # as a thread of the parent may do at that very moment
+held, go_on = threading.Event(), threading.Event()
+def hold():
+    with wake._publisher._changed:  # as any thread of the parent may at that very moment
+        held.set()
+        go_on.wait()
+threading.Thread(target=hold).start()
+held.wait()
 pid = os.fork()
 if pid == 0:
     wake.after_commit("calls.nothing", "child")
     os._exit(0 if wake.flush(5) else 1)
-wake._publisher._changed.release()
+go_on.set()
 wake.after_commit("calls.nothing", "parent")
 assert wake.flush(5)
 _, status = os.waitpid(pid, 0)
