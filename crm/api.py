@@ -29,7 +29,7 @@ class KeysetPages(pagination.CursorPagination):
         """Return one page. Raises: NotFound for a cursor that was never one of ours, as for one that cannot be read."""
         cursor = self.decode_cursor(request)
         try:
-            if cursor is not None and "\x00" in (cursor.position or ""):  # which PostgreSQL has no text for
+            if cursor is not None and "\x00" in str(cursor.position or ""):  # which PostgreSQL has no text for
                 raise ValidationError("NUL")
             return super().paginate_queryset(queryset, request, view)
         except ValidationError as error:  # a position that is no value of the column
@@ -46,6 +46,11 @@ class ErrorHandler(ExceptionHandler):
             answer.status_code = exc.status
             return answer
         return super().convert_known_exceptions(exc)
+
+    def report_exception(self, exc: Any, response: Any) -> None:
+        """Keep tracebacks and alarms for what nobody foresaw; an `AppError` is an answer, whatever its status."""
+        if not isinstance(self.exc, AppError):
+            super().report_exception(exc, response)
 
 
 class ErrorFormatter(ExceptionFormatter):

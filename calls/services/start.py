@@ -15,6 +15,7 @@ from calls.models import LIVE, CallLog, Direction, DueCall, JournalSource
 from calls.reconcile.apply import apply_callbacks
 from calls.rules.owed import UNCONFIRMED_FIRST
 from crm import access, tenancy
+from crm.errors import InvalidNumber
 from crm.models import Contact, Membership, Opportunity
 from crm.numbers import to_e164
 from integrations.access import Credentials, credentials
@@ -89,7 +90,7 @@ def _insert(
     number = _number(member, contact, to)
     if not member.phone_number:
         raise errors.NoPhone
-    if caller_id and to_e164(caller_id, region=member.organization.region) != account.default_caller_id:
+    if caller_id and _e164(member, caller_id, "caller_id") != account.default_caller_id:
         raise errors.CallerIdNotOwned(field="caller_id")
     call = CallLog.objects.create(
         contact=contact,
@@ -119,7 +120,7 @@ def _matching(opportunity: Opportunity | None, contact: Contact | None) -> Oppor
 
 def _number(member: Membership, contact: Contact | None, to: str) -> str:
     """The E.164 number to ring: the contact's default, or the one asked for if it is the contact's."""
-    number = to_e164(to, region=member.organization.region) if to else ""
+    number = _e164(member, to, "to") if to else ""
     if contact is None:
         return number
     own = [one.number for one in contact.numbers.all()]
@@ -128,6 +129,13 @@ def _number(member: Membership, contact: Contact | None, to: str) -> str:
     if number and number not in own:
         raise errors.NotTheContactsNumber(field="to")
     return number or own[0]
+
+
+def _e164(member: Membership, typed: str, field: str) -> str:
+    try:
+        return to_e164(typed, region=member.organization.region)
+    except InvalidNumber as error:
+        raise InvalidNumber(field=field) from error
 
 
 def _lost_race(member: Membership, key: str | None, digest: str, error: IntegrityError) -> UUID:

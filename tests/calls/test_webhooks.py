@@ -6,6 +6,7 @@ import hmac
 import json
 import logging
 import socket
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ from calls.reconcile.apply import apply_callbacks
 from crm import tenancy, wake
 from crm.models import Contact
 from integrations.services import connect_twilio
-from tests.conftest import Company, World, callbacks_of, read_call
+from tests.conftest import Company, World, callbacks_of, eventually, read_call
 from tests.crm.rows import make_call
 
 FORM = "application/x-www-form-urlencoded"
@@ -203,6 +204,36 @@ def test_the_signature_is_over_our_public_address_whatever_the_request_says_of_i
     said = said_of(ours, call, SequenceNumber="9")
     forged = sign(ours.auth_token, f"http://testserver{path}", list(said.items()))
     assert post(ours, call.pk, "agent", said, signature=forged).status_code == 403
+
+
+def somebody_waits_for_a_lock() -> bool:
+    """Whether a session is held up by another one's transaction."""
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])
+
+
+def test_a_callback_that_comes_while_another_binds_its_call_waits_and_is_stored(ours: Company) -> None:
+    call = make_call(ours, call_sid=None)
+    assert post(ours, call.pk, "agent", said_of(ours, call)).status_code == 204
+    told: list[int] = []
+
+    def late() -> None:
+        try:
+            told.append(post(ours, call.pk, "agent", said_of(ours, call, SequenceNumber="2")).status_code)
+        finally:
+            connections["default"].close()
+
+    thread = threading.Thread(target=late)
+    with tenancy.inside(ours.id):  # the locks of apply_callbacks, in its order
+        CallLog.objects.select_for_update(no_key=True).get(pk=call.pk)
+        DueCall.objects.select_for_update().get(pk=call.pk)
+        thread.start()
+        eventually(somebody_waits_for_a_lock, what="the second callback waits")
+        CallLog.objects.filter(pk=call.pk).update(call_sid=SID)
+    thread.join()
+    assert told == [204]
+    assert callbacks_of(ours, call.pk).count == 2
 
 
 # What is refused: nothing is stored, and nobody is woken by a traceback
