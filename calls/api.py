@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
@@ -125,7 +126,7 @@ class CallList(generics.GenericAPIView[CallLog]):
     def get_queryset(self) -> Any:
         """A rep's own calls, or the team's."""
         if getattr(self, "swagger_fake_view", False):  # the OpenAPI document is made without a member
-            return CallLog.objects.none()
+            return QuerySet(CallLog).none()
         return queries.calls(member_of(self.request))
 
     @extend_schema(operation_id="calls_list", responses=CallSerializer(many=True))
