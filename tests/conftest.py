@@ -25,6 +25,7 @@ from django.test.utils import setup_databases, teardown_databases
 from calls.models import CallLog, JournalEntry
 from calls.services.start import start_call
 from crm import tenancy
+from crm.local.child import stop_all
 from crm.local.services import Services
 from crm.local.stack import Stack
 from crm.models import Contact, ContactNumber, Membership, Opportunity, Organization, Role, User
@@ -284,12 +285,16 @@ def world(_world: World) -> Iterator[World]:
     _world.twilio.faults()
 
 
-@pytest.fixture(scope="session")
-def _workers(_world: World) -> None:
-    for process in ("worker", "beat"):
+@pytest.fixture(scope="module")
+def _workers(_world: World) -> Iterator[None]:
+    processes = ("worker", "beat")
+    for process in processes:
         _world.stack.launch(process)
-    for process in ("worker", "beat"):
+    for process in processes:
         _world.stack.wait_ready(process)
+    yield
+    # Gone with the module: other tests look at what nobody has applied yet.
+    stop_all([_world.stack.children.pop(process) for process in processes])
 
 
 @pytest.fixture
@@ -329,3 +334,16 @@ def callbacks_of(company: Company, call_id: UUID) -> SimpleNamespace:
     """The kinds of callback that came, and how many in all."""
     entries = [entry for entry in read_journal(company, call_id) if entry.source == "callback"]
     return SimpleNamespace(kinds={entry.kind for entry in entries}, count=len(entries), entries=entries)
+
+
+@pytest.fixture
+def quiet(_world: World, world: World) -> Iterator[World]:
+    """Web and simulator, and certainly no worker or beat: an earlier test's are stopped, and started again after."""
+    stopped = [name for name in ("beat", "worker") if name in _world.stack.children]
+    for name in stopped:
+        _world.stack.children.pop(name).stop()
+    yield world
+    for name in stopped:
+        _world.stack.launch(name)
+    for name in stopped:
+        _world.stack.wait_ready(name)

@@ -11,6 +11,9 @@ DECLARE
 BEGIN
     -- Local to this transaction: the policies below let us see this organization's rows and no others.
     PERFORM set_config('app.organization_id', the_organization::text, true);
+    -- The sweeper's note is locked first, as reconcile locks it: the journal's reference to the call holds back whoever
+    -- writes the call's SID, and if that one held the note already, each would wait for the other.
+    PERFORM 1 FROM calls_duecall WHERE call_id = the_call AND organization_id = the_organization FOR UPDATE;
     SELECT call_sid INTO known_sid FROM calls_calllog WHERE id = the_call;
     IF NOT FOUND THEN
         RETURN 'unknown call';
@@ -25,7 +28,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN 'repeat';
     END IF;
-    -- Locks the row even where it changes nothing, so that whoever is about to settle this call sees the new entry.
+    -- A note that was settled meanwhile comes back; one that is there is renewed if it is later than this.
     INSERT INTO calls_duecall (call_id, organization_id, due_at, asked, failures, last_error)
     VALUES (the_call, the_organization, now() + interval '5 seconds', 0, 0, '')
     ON CONFLICT (call_id) DO UPDATE SET due_at = EXCLUDED.due_at, asked = 0
