@@ -21,17 +21,6 @@ from integrations.vault import SealBroken
 
 logger = logging.getLogger(__name__)
 
-# The sweeper's note is locked first, as reconcile locks it: the journal's reference to the call holds back whoever
-# writes the call's SID, and if that one held the note already, each would wait for the other.
-STORE = """
-SELECT calls_store_callback(%(organization)s, %(call)s, %(sid)s, %(digest)s, %(kind)s, %(payload)s)
-FROM (
-    SELECT count(*) FROM (
-        SELECT 1 FROM calls_duecall WHERE call_id = %(call)s AND organization_id = %(organization)s FOR UPDATE
-    ) note
-) locked
-"""
-
 MOST_BYTES = 64 * 1024
 MOST_FIELDS = 200
 FORM = "application/x-www-form-urlencoded"
@@ -138,15 +127,8 @@ def _store(organization_id: UUID, call_id: UUID, sid: object, kind: str, params:
     payload = _without_nul(params)
     with connection.cursor() as cursor:
         cursor.execute(
-            STORE,
-            {
-                "organization": organization_id,
-                "call": call_id,
-                "sid": sid,
-                "digest": journal.digest(kind, payload),
-                "kind": kind,
-                "payload": Jsonb(payload),
-            },
+            "SELECT calls_store_callback(%s, %s, %s, %s, %s, %s)",
+            [organization_id, call_id, sid, journal.digest(kind, payload), kind, Jsonb(payload)],  # type: ignore[list-item]
         )
         (answer,) = cursor.fetchone()
     if answer == "unknown call":
