@@ -20,6 +20,9 @@ from calls.reconcile.ask import check_call
 from crm import tenancy
 from tests.conftest import Company, read_call, read_journal
 
+# One for all: each new one would look through every static file again (whitenoise).
+_client = Client()
+
 
 def send_callback(company: Company, call_id: UUID, kind: str, params: dict[str, str]) -> Any:
     """Send one callback to the real view in this process, signed as twilio.com/docs/usage/security says."""
@@ -27,7 +30,7 @@ def send_callback(company: Company, call_id: UUID, kind: str, params: dict[str, 
     params = {"AccountSid": company.account_sid, **params}
     signed = url + "".join(name + value for name, value in sorted(params.items()))
     signature = base64.b64encode(hmac.new(company.auth_token.encode(), signed.encode(), hashlib.sha1).digest())
-    return Client().post(
+    return _client.post(
         urlsplit(url).path,
         urlencode(params),
         content_type="application/x-www-form-urlencoded",
@@ -62,13 +65,15 @@ def apply(company: Company, call_id: UUID) -> CallLog:
 
 
 def over_at_twilio(company: Company, world: Any, *, seconds: float = 20) -> None:
-    """Wait until no leg of the company's account is live at the simulated Twilio, and every webhook was answered."""
+    """Wait until no leg or recording of the company is live at the simulated Twilio, and every webhook was answered."""
     deadline = time.monotonic() + seconds
     while True:
-        live = [
-            one
-            for one in world.twilio.ask("GET", "state")["calls"]["live"]
-            if one["account_sid"] == company.account_sid
+        state = world.twilio.ask("GET", "state")
+        live = [one["sid"] for one in state["calls"]["live"] if one["account_sid"] == company.account_sid]
+        live += [
+            one["sid"]
+            for one in state["recordings"]
+            if one["account_sid"] == company.account_sid and one["status"] not in ("completed", "absent")
         ]
         asked = world.twilio.ask("GET", f"requests?account_sid={company.account_sid}")["requests"]
         if not live and all(one["done"] for one in asked):
