@@ -34,6 +34,14 @@ class NotTheContactsNumber(CallNotAllowed):
     message = _("This number is not one of the contact's numbers.")
 
 
+class NobodyToCall(CallNotAllowed):
+    """Neither a contact nor a number was given."""
+
+    code = "required"
+    status = 400
+    message = _("Say whom to call: a contact, a number, or both.")
+
+
 class ContactHasNoNumber(CallNotAllowed):
     """There is nothing to dial."""
 
@@ -55,6 +63,14 @@ class IdempotencyKeyReused(AppError):
     code = "idempotency_key_reused"
     status = 409
     message = _("This Idempotency-Key was used for a different call.")
+
+
+class BadIdempotencyKey(AppError):
+    """A key is 1 to 200 printable characters."""
+
+    code = "bad_idempotency_key"
+    status = 400
+    message = _("An Idempotency-Key is 1 to 200 printable characters.")
 
 
 class CallIsOver(AppError):

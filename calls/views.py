@@ -18,6 +18,7 @@ from calls import access, queries
 from calls import panel as panels
 from calls.errors import CallIsOver
 from calls.models import CallLog, CallStatus, JournalEntry, Recording, RecordingStatus
+from calls.reconcile.apply import apply_callbacks
 from calls.sentences import error_sentence
 from calls.services.hangup import hang_up
 from calls.services.start import start_call
@@ -26,7 +27,7 @@ from crm import queries as crm_queries
 from crm import tenancy
 from crm.doors import in_organization
 from crm.errors import AppError, NotFound
-from crm.models import Contact
+from crm.models import Contact, Membership
 from crm.pages import is_part, page
 from integrations.twilio.words import timestamp
 
@@ -144,6 +145,7 @@ def dismiss(request: Any) -> HttpResponse:
 
 
 def _panel(request: Any, error: AppError | None = None) -> HttpResponse:
+    _catch_up(request.member)
     with tenancy.inside(request.member.organization_id):
         found = panels.panel(request.member, dismissed=request.session.get("dismissed_call"))
         if error is not None:
@@ -155,6 +157,15 @@ def _panel(request: Any, error: AppError | None = None) -> HttpResponse:
         response.status_code = error.status
         response["X-Swap"] = "yes"  # static/app.js: an error, and yet the page to show
     return response
+
+
+def _catch_up(member: Membership) -> None:
+    """Apply what no worker has applied yet: with the broker down, the panel still says whose phone rings."""
+    with tenancy.inside(member.organization_id):
+        call = queries.live_call(member)
+        waiting = call is not None and queries.journal(call).filter(applied_at=None).exists()
+    if call is not None and waiting:
+        apply_callbacks(member.organization_id, call.pk)
 
 
 @dataclass(frozen=True, slots=True)

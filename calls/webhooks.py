@@ -17,6 +17,7 @@ from calls import instructions, journal
 from crm import wake
 from integrations.access import Credentials, callback_credentials
 from integrations.twilio.signatures import signature_is_valid
+from integrations.twilio.words import sid_of
 from integrations.vault import SealBroken
 
 logger = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ def _check_account(account: Credentials, params: dict[str, str | list[str]]) -> 
 
 def _store(organization_id: UUID, call_id: UUID, sid: object, kind: str, params: dict[str, str | list[str]]) -> bool:
     """Commit the callback; False when it is a repeat. Raises: Refused, DatabaseError."""
-    if not isinstance(sid, str) or not 0 < len(sid) <= 34 or "\x00" in sid:
+    if sid_of("CA", sid) is None or (kind == "contact" and params.get("CallSid") == sid):
         raise Refused(403, "No call SID.")
     payload = _without_nul(params)
     with connection.cursor() as cursor:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import RequestDataTooBig, ValidationError
 from django.http import JsonResponse
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from drf_standardized_errors.formatter import ExceptionFormatter
 from drf_standardized_errors.handler import ExceptionHandler
@@ -45,6 +46,12 @@ class ErrorHandler(ExceptionHandler):
             answer = exceptions.APIException(detail=str(exc.message), code=exc.code)
             answer.status_code = exc.status
             return answer
+        if isinstance(exc, RequestDataTooBig):
+            too_large = exceptions.APIException(detail=_("The request is too large."), code="too_large")
+            too_large.status_code = 413
+            return too_large
+        if isinstance(exc, RecursionError):  # JSON nested deeper than Python's own parser goes
+            return exceptions.ParseError(detail=_("This JSON is nested too deeply."))
         return super().convert_known_exceptions(exc)
 
     def report_exception(self, exc: Any, response: Any) -> None:

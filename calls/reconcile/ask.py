@@ -18,6 +18,7 @@ from crm import tenancy
 from crm.errors import AppError
 from integrations.access import Credentials, credentials
 from integrations.twilio import client, words
+from integrations.twilio.errors import UNKNOWN_CALL
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,6 @@ EMPTY_LISTS = 3
 NOT_FOUND_APART = timedelta(minutes=3)
 # Above the age at which a leg's request for TwiML is answered with <Hangup/>: nobody can be talking by then.
 HOPELESS = timedelta(minutes=20)
-TWILIO_KNOWS_NO_SUCH = 20404
 
 
 def check_call(organization_id: UUID, call_id: UUID) -> None:
@@ -56,7 +56,7 @@ def _ask(organization_id: UUID, call_id: UUID, situation: Situation, due: Questi
             facts = _answers(account, call, situation, due)
         except AppError as trouble:
             logger.warning("Call %s: Twilio could not be asked (%s %s)", call_id, trouble.code, trouble.twilio_code)
-            if trouble.twilio_code == TWILIO_KNOWS_NO_SUCH and call.is_live:
+            if trouble.twilio_code == UNKNOWN_CALL and call.is_live:
                 _not_found(call)
     if due.find_call and not facts and timezone.now() - call.created_at >= HOPELESS:
         _give_up(call)

@@ -10,7 +10,7 @@ from crm import tenancy
 from crm.models import Membership
 from integrations.access import credentials
 from integrations.twilio import client
-from integrations.twilio.errors import TwilioNotConnected
+from integrations.twilio.errors import UNKNOWN_CALL, TwilioNotConnected, TwilioRejected
 
 
 def hang_up(*, member: Membership, call_id: UUID) -> None:
@@ -31,8 +31,16 @@ def hang_up(*, member: Membership, call_id: UUID) -> None:
     if account is None:
         raise TwilioNotConnected
     if call.call_sid:
-        resource = client.end_call(account, call.call_sid)
-        if resource is not None:
-            with tenancy.inside(member.organization_id):
+        resource, unknown = None, False
+        try:
+            resource = client.end_call(account, call.call_sid)
+        except TwilioRejected as refusal:
+            if refusal.twilio_code != UNKNOWN_CALL:
+                raise
+            unknown = True
+        with tenancy.inside(member.organization_id):
+            if resource is not None:
                 journal.record(call, JournalSource.POLL, "agent leg", resource)
+            if unknown:  # nothing can end what Twilio does not have; the rep is free again
+                journal.record_ours(call, "given up")
     apply_callbacks(call.organization_id, call.pk)

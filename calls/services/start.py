@@ -42,9 +42,12 @@ def start_call(
     leaves the call unconfirmed and is never dialled again: callbacks or the reconciler settle it. The same
     `idempotency_key` with the same request returns the same call for 24 hours.
 
-    Raises: NotFound, CallNotAllowed, CallInProgress, IdempotencyKeyReused, TwilioNotConnected, TwilioRejected,
+    Raises: NotFound, CallNotAllowed, CallInProgress, IdempotencyKeyReused, BadIdempotencyKey,
+    TwilioNotConnected, TwilioRejected,
     TwilioUnreachable, InvalidNumber.
     """
+    if idempotency_key is not None and not (idempotency_key.isprintable() and 0 < len(idempotency_key) <= 200):
+        raise errors.BadIdempotencyKey
     account = credentials(member.organization_id)
     request = {"contact": contact_id, "to": to, "opportunity": opportunity_id, "caller_id": caller_id}
     digest = hashlib.sha256(json.dumps(request, default=str, sort_keys=True).encode()).hexdigest()
@@ -122,6 +125,8 @@ def _number(member: Membership, contact: Contact | None, to: str) -> str:
     """The E.164 number to ring: the contact's default, or the one asked for if it is the contact's."""
     number = _e164(member, to, "to") if to else ""
     if contact is None:
+        if not number:
+            raise errors.NobodyToCall(field="to")
         return number
     own = [one.number for one in contact.numbers.all()]
     if not own:

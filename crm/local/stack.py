@@ -169,6 +169,7 @@ class Stack:
     def _web(self) -> Sequence[str]:
         command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", HOST]
         command += ["--port", str(self._ports["web"].port), "--workers", "2", "--blocking-threads", "4"]
+        command += ["--respawn-failed-workers", "--respawn-interval", "0.5"]
         return [*command, "crm.wsgi:application"]
 
     def _worker(self) -> Sequence[str]:

@@ -111,7 +111,7 @@ def end_call(credentials: Credentials, call_sid: str) -> dict[str, Any] | None:
         if call["status"] not in words.FINAL:
             call = _ask(lambda: _resource(_client(credentials).calls(call_sid).update(status="completed")))
     except errors.TwilioRejected as refusal:
-        if refusal.twilio_code in errors.CALL_ALREADY_OVER:
+        if refusal.twilio_code == errors.CALL_ALREADY_OVER:
             return None
         raise
     return call

@@ -56,8 +56,10 @@ CAUSES = {
 }
 OTHER = Cause("twilio_rejected", _("Twilio refused this call."))
 
-# 21220: the call is already over. Whoever wanted to end it has what they wanted.
-CALL_ALREADY_OVER = frozenset({21220, 20404})
+# Whoever wanted to end the call has what they wanted.
+CALL_ALREADY_OVER = 21220
+# Twilio has no such call (any more).
+UNKNOWN_CALL = 20404
 
 
 def cause_of(twilio_code: int | None) -> Cause:

@@ -4,6 +4,7 @@ Pure: no Django, no I/O. Names and values are those of twilio.com/docs/voice/twi
 …/voice/api/recording; unknown parameters are ignored, an unknown status is kept as `unknown` and logged by the caller.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -176,6 +177,14 @@ def texts(params: Mapping[str, Any]) -> dict[str, str]:
     return {name: value if isinstance(value, str) else value[-1] for name, value in params.items()}
 
 
+def sid_of(kind: str, text: object) -> str | None:
+    """Return a SID of `kind` (CA, RE) as it is, or None for anything else: it goes into rows and addresses.
+
+    Two letters and 32 hexadecimal digits (twilio.com/docs/glossary/what-is-a-sid).
+    """
+    return text if isinstance(text, str) and re.fullmatch(rf"{kind}[0-9a-f]{{32}}", text) else None
+
+
 def status_of(word: str | None, known: Mapping[str, str] = STATUSES) -> str | None:
     """Translate a status; a word that Twilio has never documented becomes `unknown`."""
     return known.get(word, UNKNOWN) if word else None
@@ -191,8 +200,8 @@ def leg_callback(role: str, params: Mapping[str, Any]) -> list[News]:
         LegNews(
             role=role,
             status=status,
-            call_sid=params.get("CallSid"),
-            parent_call_sid=params.get("ParentCallSid"),
+            call_sid=sid_of("CA", params.get("CallSid")),
+            parent_call_sid=sid_of("CA", params.get("ParentCallSid")),
             initiated_at=at if status in ("queued", "initiated") else None,
             ringing_at=at if status == "ringing" else None,
             answered_at=at if status == "in-progress" else None,
@@ -211,9 +220,9 @@ def answer_callback(params: Mapping[str, Any]) -> list[News]:
     With an `ErrorCode` it is the fallback address that is asked, as our instructions did not arrive or made no sense.
     """
     params = texts(params)
-    leg = LegNews(role=AGENT, status=status_of(params.get("CallStatus")), call_sid=params.get("CallSid"))
+    leg = LegNews(role=AGENT, status=status_of(params.get("CallStatus")), call_sid=sid_of("CA", params.get("CallSid")))
     trouble = whole(params.get("ErrorCode"))
-    return [leg, PhoneError(trouble) if trouble else InstructionsFetched(params.get("CallSid"))]
+    return [leg, PhoneError(trouble) if trouble else InstructionsFetched(sid_of("CA", params.get("CallSid")))]
 
 
 def bridge_callback(params: Mapping[str, Any]) -> list[News]:
@@ -236,15 +245,15 @@ def dial_callback(params: Mapping[str, Any]) -> list[News]:
         DialNews(
             status=status_of(params.get("DialCallStatus"), DIAL_STATUSES),
             bridged=bridged.lower() == "true" if bridged else None,
-            contact_sid=params.get("DialCallSid"),
+            contact_sid=sid_of("CA", params.get("DialCallSid")),
             duration_seconds=whole(params.get("DialCallDuration")),
             agent_on_line=None if parent in (None, UNKNOWN) else parent == "in-progress",
         )
     ]
-    if params.get("RecordingSid"):
+    if recording_sid := sid_of("RE", params.get("RecordingSid")):
         news.append(
             RecordingNews(
-                recording_sid=params["RecordingSid"],
+                recording_sid=recording_sid,
                 status=None,
                 duration_seconds=whole(params.get("RecordingDuration")),
             )
@@ -255,7 +264,7 @@ def dial_callback(params: Mapping[str, Any]) -> list[News]:
 def recording_callback(params: Mapping[str, Any]) -> list[News]:
     """Read a recording's status callback. Its address is never read: media is asked for by SID."""
     params = texts(params)
-    sid = params.get("RecordingSid")
+    sid = sid_of("RE", params.get("RecordingSid"))
     if not sid:
         return []
     return [
