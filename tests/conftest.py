@@ -22,9 +22,9 @@ from django.db import connections
 from django.test import Client
 from django.test.utils import setup_databases, teardown_databases
 
-from calls.models import CallLog, JournalEntry
+from calls.models import CallLog, DueCall, JournalEntry
 from calls.services.start import start_call
-from crm import tenancy
+from crm import celery_app, tenancy
 from crm.local.child import stop_all
 from crm.local.services import Services
 from crm.local.stack import Stack
@@ -288,6 +288,9 @@ def world(_world: World) -> Iterator[World]:
 @pytest.fixture(scope="module")
 def _workers(_world: World) -> Iterator[None]:
     processes = ("worker", "beat")
+    # What tests without workers have left to be done is theirs, and would keep these busy.
+    celery_app.control.purge()
+    DueCall.objects.all().delete()
     for process in processes:
         _world.stack.launch(process)
     for process in processes:

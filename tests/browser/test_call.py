@@ -81,4 +81,5 @@ def test_every_page_fits_and_speaks_portuguese(open_page: Callable[..., Page], d
         picture(page, f"contacts-{viewport['width']}")
         page.goto(f"{demo.web_url}/calls/")
         expect(page.locator("html")).to_have_attribute("lang", "pt-br")
+        picture(page, f"history-{viewport['width']}")
         assert fits(page)

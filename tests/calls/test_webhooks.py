@@ -37,7 +37,7 @@ from tests.conftest import Company, World, callbacks_of, eventually, read_call
 from tests.crm.rows import make_call
 
 FORM = "application/x-www-form-urlencoded"
-SID = "CA" + "0" * 32
+SID, CHILD = "CA" + "0" * 32, "CA" + "c" * 32
 Pairs = list[tuple[str, str]]
 
 
@@ -114,6 +114,8 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 @pytest.mark.parametrize("kind", journal.CALLBACKS)
 def test_a_signed_callback_is_stored_verbatim_and_once(ours: Company, call: CallLog, kind: str) -> None:
     said = said_of(ours, call, New="from Twilio", FromCity="SÃO PAULO", Empty="")
+    if kind == "contact":
+        said["CallSid"] = "CA" + "e" * 32  # a leg is not its own parent
     before = timezone.now()
     for _ in range(3):
         answer = post(ours, call.pk, kind, said)
@@ -262,6 +264,7 @@ REFUSED: dict[str, tuple[int, Callable[[Company, Company, CallLog], dict[str, An
     "no SID": (403, lambda o, t, c: {"said": said_of(o, c, CallSid=None)}),
     "an empty SID": (403, lambda o, t, c: {"said": said_of(o, c, CallSid="")}),
     "two SIDs": (403, lambda o, t, c: {"said": [*said_of(o, c).items(), ("CallSid", SID)]}),
+    "a SID that is none": (403, lambda o, t, c: {"said": said_of(o, c, CallSid="CA1")}),
     "a SID with a NUL": (403, lambda o, t, c: {"said": said_of(o, c, CallSid="CA\x00")}),
     "a SID of another call of ours": (
         403,
@@ -325,12 +328,11 @@ def test_there_is_nothing_beside_the_known_kinds(ours: Company, call: CallLog, p
 
 
 def test_the_contacts_leg_is_known_by_its_parent(ours: Company, call: CallLog) -> None:
-    child = "CC" + "2" * 32
-    said = said_of(ours, call, CallSid=child)
+    said = said_of(ours, call, CallSid=CHILD)
     assert post(ours, call.pk, "contact", said).status_code == 204
-    for parent in (None, "", child):
+    for parent in (None, "", CHILD, "CA" + "d" * 32):
         assert (
-            post(ours, call.pk, "contact", said_of(ours, call, CallSid=child, ParentCallSid=parent)).status_code == 403
+            post(ours, call.pk, "contact", said_of(ours, call, CallSid=CHILD, ParentCallSid=parent)).status_code == 403
         )
     assert callbacks_of(ours, call.pk).count == 1
 
