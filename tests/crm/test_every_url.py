@@ -263,7 +263,8 @@ def test_another_organizations_valid_signature_opens_no_callback(ours: Company, 
         (ours, theirs, ours.account_sid),
         (ours, theirs, theirs.account_sid),
     ):
-        params = {"CallSid": call.call_sid, "ParentCallSid": call.call_sid, "AccountSid": account}
+        leg = "CA" + "c" * 32 if kind == "contact" else call.call_sid
+        params = {"CallSid": leg, "ParentCallSid": call.call_sid, "AccountSid": account}
         url = callback_url(path_of.id, call.pk, kind)
         said = url + "".join(name + params[name] for name in sorted(params))
         signature = base64.b64encode(hmac.new(signer.auth_token.encode(), said.encode(), hashlib.sha1).digest())
