@@ -517,6 +517,7 @@ def replay(company: Company, sent: list[Sent], chance: random.Random | None = No
 
 
 @pytest.mark.stack
+@pytest.mark.timeout(60 + 2 * ORDERS)
 def test_any_order_of_a_calls_callbacks_with_losses_and_repeats_ends_in_the_same_row(
     recorded: list[Sent], ours: Company
 ) -> None:

@@ -1,0 +1,421 @@
+"""Recordings come home whole or not at all, whatever happens on the way, and nobody has to be told of them."""
+
+import hashlib
+import io
+import socket
+import struct
+import threading
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import pytest
+from django.core.files.storage import storages
+from django.db import connection
+
+from calls.models import Recording
+from calls.reconcile.media import store_recordings
+from crm import tenancy
+from integrations.access import credentials
+from integrations.services import connect_twilio
+from integrations.twilio import client
+from integrations.twilio.errors import TwilioUnconfirmed
+from tests.calls.driving import apply, check, due, let_pass, over_at_twilio, send_callback
+from tests.calls.test_reconcile import dropped, live_calls, rest
+from tests.conftest import Company, World, eventually, make_company
+
+pytestmark = pytest.mark.stack
+RATE = 8000  # the simulator's recordings: 8 kHz, 16 bits
+
+
+def recordings(company: Company, call_id: UUID) -> list[Recording]:
+    with tenancy.inside(company.id):
+        return list(Recording.objects.filter(call_id=call_id).order_by("id"))
+
+
+def recording(company: Company, call_id: UUID) -> Recording:
+    (one,) = recordings(company, call_id)
+    return one
+
+
+def files(company: Company, call_id: UUID) -> list[str]:
+    """Every file of a call in our storage."""
+    root = Path(storages["recordings"].path(f"{company.id}/{call_id}"))
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+def media(one: Recording) -> bytes:
+    with storages["recordings"].open(one.media_name, "rb") as stored:
+        return bytes(stored.read())
+
+
+def talked(world: World, company: Company, seconds: float = 6) -> UUID:
+    """A call that was talked, and is over at Twilio with its recording; nothing of it is applied."""
+    world.twilio.phone(company.contact_number, does="answer", after=1, talk=seconds)
+    call_id = world.call(company)
+    over_at_twilio(company, world)
+    return call_id
+
+
+def hold_whole(one: Recording, company: Company, call_id: UUID) -> None:
+    """The row and the file agree, and the file is the only one."""
+    body = media(one)
+    assert (one.media_bytes, one.media_sha256) == (len(body), hashlib.sha256(body).hexdigest())
+    with wave.open(io.BytesIO(body)) as sound:
+        assert (sound.getnchannels(), sound.getframerate()) == (2, RATE)
+        assert sound.getnframes() == RATE * (one.duration_seconds or 0) > 0
+    assert len(files(company, call_id)) == 1
+
+
+def test_media_is_stored_whole_with_both_channels_and_its_digest(quiet: World, company: Company) -> None:
+    call_id = talked(quiet, company)
+    row = check(company, call_id)
+    one = recording(company, call_id)
+    hold_whole(one, company, call_id)
+    assert (one.status, one.channels, one.stored_at is not None) == ("completed", 2, True)
+    assert (row.recording_sid, row.recording_duration) == (one.recording_sid, one.duration_seconds)
+    assert row.recording_url == f"/api/v1/recordings/{one.pk}/audio"
+    assert "twilio" not in row.recording_url
+    assert due(call_id) is None
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"do": "status", "status": 404, "code": 20404},
+        {"do": "error-500"},
+        {"do": "cut-before"},
+        {"do": "refuse-429"},
+    ],
+    ids=["not there yet", "error", "cut", "too many"],
+)
+def test_media_that_does_not_come_is_owed_and_fetched_later(
+    quiet: World, company: Company, fault: dict[str, Any]
+) -> None:
+    quiet.twilio.faults(rest(company, "media", times=2, **fault))
+    call_id = talked(quiet, company)
+    for failed in (1, 2):
+        row = check(company, call_id)
+        assert (row.status, row.recording_url) == ("completed", None)
+        assert recording(company, call_id).stored_at is None
+        assert files(company, call_id) == []
+        note = due(call_id)
+        assert note is not None
+        assert note.asked == failed, "the next attempt waits longer"
+        let_pass(company, call_id, 3)
+    assert check(company, call_id).recording_url
+    hold_whole(recording(company, call_id), company, call_id)
+    assert due(call_id) is None
+
+
+class Cable:
+    """A TCP line to the simulated Twilio that breaks after so many bytes of an answer, now and then."""
+
+    def __init__(self, url: str) -> None:
+        self.target = (urlsplit(url).hostname or "", urlsplit(url).port or 0)
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.server.getsockname()[1]}"
+        self.cut_after: int | None = None  # bytes of the answer; None lets everything through
+        self.politely = True  # with FIN, or else with a reset
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                near, _ = self.server.accept()
+            except OSError:
+                return
+            with near, socket.create_connection(self.target) as far:
+                upward = threading.Thread(target=self._pump, args=(near, far, None), daemon=True)
+                upward.start()
+                self._pump(far, near, self.cut_after)
+                if self.cut_after is not None and not self.politely:
+                    near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close() resets
+                for end in (near, far):
+                    with suppress(OSError):
+                        end.shutdown(socket.SHUT_RD)
+                upward.join(10)
+
+    def _pump(self, source: socket.socket, sink: socket.socket, most: int | None) -> None:
+        passed = 0
+        with suppress(OSError):
+            while data := source.recv(65536):
+                let_through = data if most is None else data[: max(0, most - passed)]
+                sink.sendall(let_through)
+                passed += len(let_through)
+                if len(let_through) < len(data):
+                    return
+            sink.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self.server.shutdown(socket.SHUT_RDWR)
+        self.server.close()
+        self.thread.join(10)
+
+
+@pytest.fixture
+def cable(quiet: World, settings: Any) -> Iterator[Cable]:
+    """This process asks Twilio over a line that can break."""
+    line = Cable(settings.TWILIO_API_BASE_URL)
+    settings.TWILIO_API_BASE_URL = line.url
+    try:
+        yield line
+    finally:
+        line.close()
+
+
+@pytest.mark.parametrize("politely", [True, False], ids=["closed", "reset"])
+@pytest.mark.parametrize("cut_after", [600, 20_000, 100_000])
+def test_a_body_that_breaks_off_is_not_stored_and_is_fetched_again(
+    quiet: World, company: Company, cable: Cable, politely: bool, cut_after: int
+) -> None:
+    """With fewer bytes than Content-Length said: 6 s of two channels are 192,044 bytes."""
+    call_id = talked(quiet, company)
+    assert apply(company, call_id).status == "completed"
+    cable.cut_after, cable.politely = cut_after, politely
+    store_recordings(company.id, call_id)
+    one = recording(company, call_id)
+    assert (one.stored_at, one.media_name, files(company, call_id)) == (None, "", [])
+    assert due(call_id) is not None
+    cable.cut_after = None
+    let_pass(company, call_id, 3)
+    assert check(company, call_id).recording_url
+    hold_whole(recording(company, call_id), company, call_id)
+
+
+def test_one_recording_that_twilio_does_not_have_holds_up_no_other(quiet: World, company: Company) -> None:
+    call_id = talked(quiet, company)
+    apply(company, call_id)
+    with tenancy.inside(company.id):
+        # Older than the real one, so it is fetched first: Twilio knows no such recording.
+        Recording.objects.create(
+            id=UUID(int=uuid4().int >> 100), call_id=call_id, recording_sid="RE" + uuid4().hex, status="completed"
+        )
+    store_recordings(company.id, call_id)
+    assert [one.stored_at is not None for one in recordings(company, call_id)] == [False, True]
+
+
+def test_a_recording_that_nobody_told_of_is_found_by_asking(quiet: World, company: Company) -> None:
+    quiet.twilio.faults(*dropped(company, "recording", "action"))
+    call_id = talked(quiet, company)
+    let_pass(company, call_id, 16)
+    row = check(company, call_id)
+    assert (row.status, row.recording_sid) == ("completed", None)
+    let_pass(company, call_id, 6)
+    assert check(company, call_id).recording_url
+    hold_whole(recording(company, call_id), company, call_id)
+
+
+def test_a_recording_that_twilio_lost_is_asked_for_less_and_less(quiet: World, company: Company) -> None:
+    quiet.twilio.faults(*dropped(company, "recording", "action"), rest(company, "recordings", "error-500", times=None))
+    call_id = talked(quiet, company)
+    let_pass(company, call_id, 16)
+    check(company, call_id)
+    asked = []
+    for seconds in (6, 15, 40, 240):
+        let_pass(company, call_id, seconds)
+        check(company, call_id)
+        note = due(call_id)
+        assert note is not None
+        asked.append(note.asked)
+    assert asked == [1, 2, 3, 4]
+
+
+def test_nothing_is_asked_for_where_nothing_is_recorded(quiet: World, company: Company) -> None:
+    connect_twilio(
+        organization=company.organization,
+        account_sid=company.account_sid,
+        auth_token="",
+        default_caller_id=company.number,
+        records_calls=False,
+    )
+    call_id = talked(quiet, company)
+    row = check(company, call_id)
+    assert (row.status, recordings(company, call_id), due(call_id)) == ("completed", [], None)
+
+
+def test_an_absent_recording_is_no_recording(quiet: World, company: Company) -> None:
+    """Twilio says `absent` where there was less than a second of sound."""
+    call_id = talked(quiet, company, seconds=0.2)
+    row = check(company, call_id)
+    if row.duration_seconds:  # the simulator's clock ran over a second meanwhile
+        let_pass(company, call_id, 6)
+        row = check(company, call_id)
+    one = recording(company, call_id)
+    assert (one.status, one.stored_at) == ("absent", None)
+    assert (row.recording_sid, row.recording_url) == (None, None)
+    assert due(call_id) is None
+
+
+RECORDED = {
+    "RecordingStatus": "completed",
+    "RecordingDuration": "20",
+    "RecordingChannels": "2",
+    "RecordingStartTime": "Mon, 04 May 2026 12:00:15 +0000",
+    "ErrorCode": "0",
+}
+
+
+def test_a_recording_callback_may_come_before_the_action_after_the_end_and_twice() -> None:
+    rows = []
+    for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0], [0, 2, 2, 1, 0], [2, 1, 0]):
+        ((company, call_id),) = live_calls(1)
+        sid, child, recorded = "CA" + uuid4().hex, "CA" + uuid4().hex, "RE" + uuid4().hex
+        agent = {"CallSid": sid}
+        send_callback(company, call_id, "key", agent | {"CallStatus": "in-progress", "Digits": "1"})
+        three = [
+            ("contact", {"CallSid": child, "ParentCallSid": sid, "CallStatus": "completed", "CallDuration": "20"}),
+            (
+                "dial",
+                agent
+                | {"CallStatus": "in-progress", "DialCallStatus": "completed", "DialBridged": "true"}
+                | {"DialCallSid": child, "DialCallDuration": "20", "RecordingSid": recorded, "RecordingDuration": "20"},
+            ),
+            ("recording", agent | {"RecordingSid": recorded} | RECORDED),
+        ]
+        for number in order:
+            kind, params = three[number]
+            assert send_callback(company, call_id, kind, params).status_code in (200, 204)
+            apply(company, call_id)
+        one = recording(company, call_id)
+        assert one.recording_sid == recorded
+        row = apply(company, call_id)
+        rows.append((one.status, one.duration_seconds, one.channels, one.started_at, row.status, row.duration_seconds))
+    assert len(set(rows)) == 1
+    assert rows[0][0] == "completed"
+
+
+def test_two_workers_that_fetch_the_same_recording_leave_one_whole_file(quiet: World, company: Company) -> None:
+    call_id = talked(quiet, company)
+    apply(company, call_id)
+    together = threading.Barrier(4)
+    raised: list[BaseException] = []
+
+    def fetch() -> None:
+        try:
+            together.wait(10)
+            store_recordings(company.id, call_id)
+        except BaseException as error:  # noqa: BLE001  handed to the test
+            raised.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=fetch) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert raised == []
+    hold_whole(recording(company, call_id), company, call_id)
+    assert due(call_id) is None
+
+
+def test_what_a_worker_left_that_died_is_removed(quiet: World, company: Company) -> None:
+    call_id = talked(quiet, company)
+    apply(company, call_id)
+    one = recording(company, call_id)
+    left = Path(storages["recordings"].path(f"{company.id}/{call_id}/{one.pk}/dead.wav"))
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"RIFF half of it")
+    store_recordings(company.id, call_id)
+    hold_whole(recording(company, call_id), company, call_id)
+
+
+class _Server(HTTPServer):
+    seen: list[dict[str, str]]
+
+
+@contextmanager
+def http_server(answer: Any) -> Iterator[_Server]:
+    """A small server for what the simulated Twilio cannot do: `answer(handler)` answers each GET."""
+
+    class Handler(BaseHTTPRequestHandler):
+        server: _Server
+
+        def do_GET(self) -> None:
+            self.server.seen.append({name.lower(): value for name, value in self.headers.items()})
+            answer(self)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with _Server(("127.0.0.1", 0), Handler) as server:
+        server.seen = []
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_redirect_to_a_media_host_is_followed_without_our_credentials(
+    ours: Company, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The simulator redirects nobody, so two small servers do: Twilio's, and a media host of another name."""
+    # Neither may come from the machine: a .netrc would add credentials for the new host.
+    (tmp_path / ".netrc").write_text("machine localhost login somebody password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+
+    def sound(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "4")
+        handler.end_headers()
+        handler.wfile.write(b"RIFF")
+
+    with http_server(sound) as host:
+
+        def redirect(handler: BaseHTTPRequestHandler) -> None:
+            handler.send_response(307)
+            handler.send_header("Location", f"http://localhost:{host.server_port}/media.wav?signed=1")
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+        with http_server(redirect) as twilio:
+            settings.TWILIO_API_BASE_URL = f"http://127.0.0.1:{twilio.server_port}"
+            account = credentials(ours.id)
+            assert account is not None
+            with client.recording_media(account, "RE" + "0" * 32) as answer:
+                assert answer is not None
+                assert answer.content == b"RIFF"
+            assert twilio.seen[0]["authorization"].startswith("Basic ")
+            assert "authorization" not in host.seen[0]
+
+
+def test_a_length_that_the_body_does_not_keep_is_no_media(ours: Company, settings: Any) -> None:
+    def short(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b"RIFF")
+        handler.close_connection = True
+
+    with http_server(short) as twilio:
+        settings.TWILIO_API_BASE_URL = f"http://127.0.0.1:{twilio.server_port}"
+        account = credentials(ours.id)
+        assert account is not None
+
+        def fetch() -> None:
+            with client.recording_media(account, "RE" + "0" * 32) as answer:
+                assert answer is not None
+                list(answer.iter_content(100))
+
+        with pytest.raises(TwilioUnconfirmed):
+            fetch()
+        # What is compressed on the way would have another length than what is stored.
+        assert twilio.seen[0]["accept-encoding"] == "identity"
+
+
+def test_no_media_is_asked_for_with_another_organizations_credentials(quiet: World, company: Company) -> None:
+    call_id = talked(quiet, company)
+    apply(company, call_id)
+    other = make_company("Other")
+    store_recordings(other.id, call_id)
+    assert eventually(lambda: recording(company, call_id).stored_at is None)
