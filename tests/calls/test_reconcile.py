@@ -255,6 +255,23 @@ def test_twilios_errors_are_not_empty_answers(quiet: World, company: Company) ->
 
 
 @pytest.mark.stack
+def test_two_empty_answers_count_only_minutes_apart_however_late_the_first_one_came(
+    quiet: World, company: Company
+) -> None:
+    quiet.twilio.faults(rest(company, "create", "cut-before"), rest(company, "list", "error-500", times=1))
+    call_id = quiet.call(company)
+    let_pass(company, call_id, 21)
+    check(company, call_id)  # an error
+    let_pass(company, call_id, 180)
+    check(company, call_id)  # the first empty answer, when the second was due
+    assert kinds(company, call_id).count("not found") == 1
+    let_pass(company, call_id, 10)
+    assert check(company, call_id).is_live
+    let_pass(company, call_id, 180)
+    assert check(company, call_id).status == "failed"
+
+
+@pytest.mark.stack
 def test_a_live_call_that_twilio_no_longer_knows_does_not_hold_the_rep_for_ever(quiet: World, company: Company) -> None:
     quiet.twilio.phone(company.rep.phone_number, does="manual")
     quiet.twilio.faults(rest(company, "fetch", "status", status=404, code=20404, times=None))
