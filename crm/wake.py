@@ -9,6 +9,7 @@ import atexit
 import logging
 import os
 import threading
+import time
 from collections import defaultdict
 from typing import Any
 
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 MOST_WAITING = 10_000
 BATCH = 100
+GATHER_SECONDS = 0.02
 
 
 class _Publisher:
@@ -46,7 +48,8 @@ class _Publisher:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._publish_forever, name="wake", daemon=True)
                 self._thread.start()
-            self._changed.notify_all()
+            if self._idle:
+                self._changed.notify_all()
 
     def flush(self, seconds: float) -> bool:
         """Wait until everything was handed to the broker or given up; False if that took longer than `seconds`."""
@@ -60,6 +63,8 @@ class _Publisher:
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._waiting)
                 self._idle = False
+            time.sleep(GATHER_SECONDS)  # under load, one message stands for all that comes meanwhile
+            with self._changed:
                 taken, self._waiting = self._waiting, {}
             batches: dict[str, list[list[Any]]] = defaultdict(list)
             for task, item in taken:
