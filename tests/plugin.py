@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,8 @@ def only_loopback() -> None:
 def pytest_load_initial_conftests() -> Iterator[None]:
     """Set the environment that crm.settings reads, before pytest-django reads it."""
     only_loopback()
+    # A background job of a shell ignores Ctrl-C, and so would everything that the tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is None:
         started = _running.enter_context(services.temporary())
