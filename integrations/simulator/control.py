@@ -70,6 +70,7 @@ class Control:
             ("GET", "/simulator/events", self.events),
             ("GET", "/simulator/requests", self.requests),
             ("DELETE", "/simulator/requests", self.forget_requests),
+            ("GET", "/simulator/asked", self.asked),
             ("GET", "/simulator/accounts", self.accounts),
             ("POST", "/simulator/accounts", self.put_account),
             ("GET", "/simulator/phones/{number}", self.phone),
@@ -167,6 +168,15 @@ class Control:
             and entry["id"] >= int(since)
         ]
         return web.json_response({"requests": found})
+
+    async def asked(self, request: web.Request) -> web.Response:
+        """Every REST request with an account's credentials, oldest first; filters `account_sid`, `operation`."""
+        found = [
+            entry
+            for entry in self.world.asked
+            if all(request.query.get(name, entry[name]) == entry[name] for name in ("account_sid", "operation"))
+        ]
+        return web.json_response({"asked": found})
 
     async def forget_requests(self, request: web.Request) -> web.Response:
         """Empty the log of webhooks."""

@@ -81,6 +81,7 @@ class TwilioError(Exception):
     message: str
     status: int
     detail: str | None = None
+    retry_after: int | None = None  # seconds, the header of that name
 
     def body(self) -> dict[str, Any]:
         """The JSON body."""

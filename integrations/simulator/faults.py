@@ -19,7 +19,7 @@ REST_OPERATIONS = (
 )
 REST_DOES = ("refuse-429", "error-500", "timeout", "timeout-after", "cut-before", "cut-after", "status")
 WEBHOOK_DOES = ("drop", "repeat", "delay")
-KEYS = {"on", "do", "account", "status", "code", "message", "times", "match", "seconds", "copies"}
+KEYS = {"on", "do", "account", "status", "code", "message", "times", "match", "seconds", "copies", "retry_after"}
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Fault:
     REST: `refuse-429` and `error-500` answer so without acting; `status` answers `status` (with `code`, `message`);
     `timeout` never answers and does nothing, `timeout-after` acts and never answers; `cut-before` and `cut-after`
     close the socket without acting, or after it. Webhook: `drop` never sends, `repeat` sends `copies` times,
-    `delay` waits `seconds` (simulated) first.
+    `delay` waits `seconds` (simulated) first. `retry_after`: the header of that name in a `refuse-429`, if any.
     """
 
     on: str
@@ -42,6 +42,7 @@ class Fault:
     match: dict[str, str] = field(default_factory=dict)
     seconds: float = 5.0
     copies: int = 2
+    retry_after: int | None = None
     struck: int = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def _read(given: Any) -> Fault:
     match = given.get("match", {})
     if not isinstance(match, dict) or not all(isinstance(value, str) for value in match.values()):
         raise ValueError('"match" must be an object of texts: parameters, "url" (part of it) or "kind".')
-    for key, lowest in (("seconds", 0), ("status", 200), ("copies", 2), ("code", 1)):
+    for key, lowest in (("seconds", 0), ("status", 200), ("copies", 2), ("code", 1), ("retry_after", 0)):
         value = given.get(key)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < lowest):
             raise ValueError(f'"{key}" must be a number from {lowest}.')

@@ -88,6 +88,8 @@ class Rest:
                 response = await self._answer(request, operation, handler)
             except TwilioError as problem:
                 response = web.json_response(problem.body(), status=problem.status)
+                if problem.retry_after is not None:
+                    response.headers["Retry-After"] = str(problem.retry_after)
                 if problem.status == 401:
                     response.headers["WWW-Authenticate"] = 'Basic realm="Twilio API"'
                 log.info("%s %s -> %d %d", request.method, request.path, problem.status, problem.code)
@@ -102,6 +104,9 @@ class Rest:
 
     async def _answer(self, request: web.Request, operation: str, handler: Handler) -> web.StreamResponse:
         account = self._authenticate(request)
+        self.world.asked.append(
+            {"account_sid": account.sid, "operation": operation, "method": request.method, "path": request.path}
+        )
         if account.status != "active" and operation != "account":
             raise error(20005)
         fault = self.faults.rest(operation, account.sid)
@@ -119,7 +124,9 @@ class Rest:
     async def _before(self, fault: Fault, request: web.Request) -> web.StreamResponse | None:
         """Apply a fault that keeps the request from being processed; None if it strikes afterwards."""
         if fault.do == "refuse-429":
-            raise error(20429)
+            refusal = error(20429)
+            refusal.retry_after = fault.retry_after
+            raise refusal
         if fault.do == "error-500":
             raise error(20500)
         if fault.do == "status":

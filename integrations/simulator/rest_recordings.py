@@ -139,8 +139,9 @@ class RecordingHandlers:
         start, stop, status = 0, wave.size, 200
         headers = {"Content-Type": "audio/x-wav", "Content-Disposition": f'inline; filename="{recording.sid}.wav"'}
         if self.world.switches["media_range"] == "range":
-            headers["Accept-Ranges"] = "bytes"
-            span = byte_range(request.headers.get("Range", ""), wave.size)
+            headers |= {"Accept-Ranges": "bytes", "ETag": f'"{recording.sid}-{wave.size}"'}
+            same = request.headers.get("If-Range", headers["ETag"]) == headers["ETag"]
+            span = byte_range(request.headers.get("Range", ""), wave.size) if same else None
             if span == (0, 0):
                 return web.Response(status=416, headers={"Content-Range": f"bytes */{wave.size}"})
             if span is not None:

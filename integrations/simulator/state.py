@@ -22,6 +22,7 @@ SWITCHES: dict[str, tuple[Any, ...]] = {
     "dial_duration_on_no_answer": ("absent", "zero"),
     "media_range": ("full", "range"),
     "in_progress_callback": ("after_twiml", "before_twiml"),
+    "webhook_retry": ("at_once", "after_a_second"),
 }
 
 
@@ -183,6 +184,7 @@ class World:
     recordings: dict[str, Recording] = field(default_factory=dict)
     notifications: dict[str, Notification] = field(default_factory=dict)
     requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
+    asked: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
     phones: dict[str, Behaviour] = field(default_factory=dict)
     default_phone: Behaviour = field(default_factory=Behaviour)
     switches: dict[str, Any] = field(default_factory=lambda: {name: values[0] for name, values in SWITCHES.items()})

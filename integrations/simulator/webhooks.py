@@ -137,8 +137,10 @@ class Courier:
         """Send one webhook with its retries and return the last answer; never raises for what the network does."""
         fault = self.faults.webhook(kind, url, params)
         if fault is not None and fault.do == "drop":
-            self._log(call, kind, url, method, params, {"error": "dropped by a fault", "attempt": 0})
-            return Answer(url, method, params, trouble="drop")
+            entry = self._log(call, kind, url, method, params, {"error": "dropped by a fault", "attempt": 0})
+            lost = Answer(url.split("#", 1)[0], method, params, trouble="drop")
+            call.events.append(self._event(entry, lost, 0))
+            return lost
         if fault is not None and fault.do == "delay":
             await self.world.clock.sleep(fault.seconds)
         answer = await self._deliver(call, kind, url, method, params)
@@ -153,7 +155,11 @@ class Courier:
         token = new_sid("")
         for attempt in range(1, policy.rc + 2):
             answer = await self._follow(call, kind, url, method, params, policy, deadline, attempt, token)
-            if answer.outcome() not in policy.retry_on or time.monotonic() >= deadline:
+            if attempt > policy.rc or answer.outcome() not in policy.retry_on:
+                break
+            if self.world.switches["webhook_retry"] == "after_a_second":
+                await asyncio.sleep(1)  # a real one, as all of this
+            if time.monotonic() >= deadline:
                 break
         return answer
 

@@ -80,6 +80,19 @@ def test_a_dropped_webhook_is_never_sent(desk):
     assert {row["CallStatus"] for row in desk.at("/parent", 3)} == {"initiated", "in-progress", "completed"}
     entries = desk.simulator.control("GET", f"requests?call_sid={call.sid}")["requests"]
     assert [entry["params"]["CallStatus"] for entry in entries if entry["error"]] == ["ringing"]
+    # Twilio's own record has it all the same: it went out, and nobody answered.
+    lost = [one for one in desk.client.calls(call.sid).events.list() if one.response["response_code"] is None]
+    assert [one.request["parameters"]["call_status"] for one in lost] == ["ringing"]
+
+
+def test_rest_requests_are_listed_and_a_429_may_say_how_long_to_wait(desk):
+    fault(desk, on="fetch", do="refuse-429", retry_after=7)
+    url = f"{desk.simulator.url}/2010-04-01/Accounts/{desk.sid}/Calls/CA{'0' * 32}.json"
+    answers = [requests.get(url, auth=(desk.sid, desk.token), timeout=10) for _ in range(2)]
+    assert [(answer.status_code, answer.headers.get("Retry-After")) for answer in answers] == [(429, "7"), (404, None)]
+    asked = desk.simulator.control("GET", f"asked?account_sid={desk.sid}")["asked"]
+    assert [entry["operation"] for entry in asked] == ["fetch", "fetch"]
+    assert desk.simulator.control("GET", f"asked?account_sid={desk.sid}&operation=list")["asked"] == []
 
 
 def test_a_repeated_webhook_is_sent_twice(desk):

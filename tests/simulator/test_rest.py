@@ -281,6 +281,10 @@ def test_the_switch_makes_media_answer_ranges(desk):
             assert part.headers["Content-Range"] == f"bytes {start}-{stop - 1}/{size}"
             assert part.content == whole.content[start:stop]
         assert get(f"bytes={size}-").status_code == 416
+        tag = part.headers["ETag"]
+        for other, status in ((tag, 206), ('"of other media"', 200)):
+            headers = {"Range": "bytes=10-", "If-Range": other}
+            assert session.get(told["RecordingUrl"] + ".wav", headers=headers, timeout=10).status_code == status
 
 
 def test_rest_records_pauses_and_stops_a_live_call(desk):

@@ -2,6 +2,8 @@
 
 import socket
 import threading
+import time
+from itertools import pairwise
 
 import pytest
 from twilio.request_validator import RequestValidator
@@ -101,6 +103,20 @@ def test_an_error_answer_is_retried_only_if_the_fragment_asks(desk, status, frag
     assert len(tokens) == 1
     assert [entry["attempt"] for entry in sent(desk, call, "status")] == list(range(1, attempts + 1))
     desk.check_signatures()
+
+
+def test_a_pause_before_each_retry_is_a_switch(desk):
+    came: list[float] = []
+    desk.app.says("/twiml", "<Hangup/>")
+    desk.app.answers["/parent"] = lambda _: (came.append(time.monotonic()), (503 if len(came) < 3 else 204, "", {}))[1]
+    desk.simulator.control("PUT", "switches", {"webhook_retry": "after_a_second"})
+    desk.call(
+        f"{desk.app.url}/twiml",
+        status_callback=f"{desk.app.url}/parent#rc=5&rp=5xx",
+        status_callback_event=["completed"],
+    )
+    until(lambda: len(came) == 3, "the third try")
+    assert all(1 <= later - sooner < 3 for sooner, later in pairwise(came))
 
 
 def test_a_refused_connection_is_retried_once_by_default(desk):
