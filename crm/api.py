@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, ValidationError
+from django.db import DataError
 from django.http import JsonResponse
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
@@ -33,7 +34,7 @@ class KeysetPages(pagination.CursorPagination):
             if cursor is not None and "\x00" in str(cursor.position or ""):  # which PostgreSQL has no text for
                 raise ValidationError("NUL")
             return super().paginate_queryset(queryset, request, view)
-        except ValidationError as error:  # a position that is no value of the column
+        except (ValidationError, DataError) as error:  # a position that is no value of the column
             raise exceptions.NotFound(self.invalid_cursor_message) from error
 
 

@@ -8,6 +8,8 @@ from django.urls import Resolver404, resolve
 
 from crm.access import member_of_session
 
+WEBHOOKS = "/webhooks/twilio"
+
 
 class CallbackMiddleware:
     """Take Twilio's callbacks past everything that is for pages: sessions, languages, CSRF, CSP.
@@ -20,9 +22,9 @@ class CallbackMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info.startswith("/webhooks/"):
+        if request.path_info.startswith(WEBHOOKS + "/"):
             try:
-                match = resolve(request.path_info)
+                match = resolve(request.path_info.removeprefix(WEBHOOKS), urlconf="calls.webhook_urls")
             except Resolver404:
                 return self.get_response(request)
             request.resolver_match = match

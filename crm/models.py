@@ -1,10 +1,11 @@
 """The CRM core's tables: organizations, users, memberships, contacts, opportunities, API tokens."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
@@ -35,16 +36,21 @@ class Organization(models.Model):
         return self.name
 
 
+def lowered(email: str) -> str:
+    """Return an e-mail address as rows hold it: one person's, however it is typed, is one string."""
+    return BaseUserManager.normalize_email(email).lower()
+
+
 class UserManager(BaseUserManager["User"]):
     """Makes users who sign in by e-mail."""
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        """Look an address up whatever its case, as people type it."""
-        return self.get(email__iexact=username)
+        """Look an address up whatever its case, as people type it; rows hold it in small letters."""
+        return self.get(email=lowered(username or ""))
 
     def create_user(self, email: str, password: str | None = None, **fields: object) -> "User":
         """Create a user; without a password they cannot sign in yet."""
-        user = self.model(email=self.normalize_email(email).lower(), **fields)
+        user = self.model(email=lowered(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -73,9 +79,20 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Meta:
         verbose_name = _("user")
         verbose_name_plural = _("users")
+        constraints = [models.UniqueConstraint(Lower("email"), name="one_user_per_email_whatever_its_case")]
 
     def __str__(self) -> str:
         return self.name or self.email
+
+    def clean(self) -> None:
+        """Lower the address before a form compares it with the others."""
+        super().clean()
+        self.email = lowered(self.email)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Keep the address in small letters, whoever saves it."""
+        self.email = lowered(self.email)
+        super().save(*args, **kwargs)
 
     def get_full_name(self) -> str:
         """The name to show."""

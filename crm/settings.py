@@ -7,13 +7,30 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
-from celery.schedules import schedule
+from celery.schedules import crontab, schedule
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
+from kombu import Exchange, Queue
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.FileAwareEnv()
+
+
+class SecretFiles(environ.FileAwareMapping):
+    """The environment and the files that it names, without the line break at a file's end, which editors add."""
+
+    def __getitem__(self, key: str) -> str:
+        value: str = super().__getitem__(key)
+        return value.rstrip("\r\n") if self.env.get(f"{key}_FILE") else value
+
+
+class Environment(environ.FileAwareEnv):
+    """Reads the settings."""
+
+    ENVIRON = SecretFiles()
+
+
+env = Environment()
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY")
@@ -169,31 +186,38 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
-# The broker is a wake-up, not a store: publishing is bounded and never retried (crm/wake.py catches what fails),
-# and a killed worker's tasks return within a minute instead of an hour.
+# The broker is a wake-up, not a store: publishing is bounded and never retried (crm/wake.py catches what fails), and a
+# message is done with as soon as somebody took it. The next one comes within five seconds, whoever dies.
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="")
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_PUBLISH_RETRY = False
-CELERY_TASK_TIME_LIMIT = 50  # seconds; below the visibility time-out, or a task would run twice
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Seconds, for what hangs although each of its waits is bounded. Not less: a worker does not hear that its tasks ended
+# while it waits for a broker that is away, and kills their processes when it is back.
+CELERY_TASK_TIME_LIMIT = 600
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_TIMEOUT = 0.5
 if CELERY_BROKER_URL.startswith("redis"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {
-        "visibility_timeout": 60,
-        "unacked_restore_interval": 1,
-        "unacked_restore_throttle": 1,
         "socket_timeout": 0.25,
         "socket_connect_timeout": 0.25,
+        # A worker that waits for a message notices a broker that says nothing any more after about three seconds.
+        "health_check_interval": 1,
     }
 else:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True}
 # kombu would sleep two seconds and try again, whatever the publisher asks for.
 CELERY_BROKER_TRANSPORT_OPTIONS |= {"max_retries": 0}
+# Nothing is acknowledged: a wake-up that is lost is followed by another within five seconds. With acknowledgements, one
+# that a silent broker did not take held its place for ever, until the worker had no place left and heard nothing more;
+# and one that was open when the broker went away ended the worker (docs/faults.md).
+CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name, no_ack=True) for name in ("celery", "twilio")]
+# What waits for Twilio has workers of its own, so that a slow Twilio never delays what is only to be written down.
+CELERY_TASK_ROUTES = {"calls.look": {"queue": "twilio"}, "calls.audit": {"queue": "twilio"}}
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {"task": "calls.sweep", "schedule": schedule(5), "options": {"expires": 5}},
+    "apply": {"task": "calls.apply", "schedule": schedule(5), "options": {"expires": 5}},
+    "look": {"task": "calls.look", "schedule": schedule(5), "options": {"expires": 5}},
+    # UTC: night from Chile to Brazil, and the end of the evening in North America.
+    "audit": {"task": "calls.audit", "schedule": crontab(hour=5, minute=17), "options": {"expires": 3600}},
 }
 
 SECURE_CONTENT_TYPE_NOSNIFF = True

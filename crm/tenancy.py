@@ -74,6 +74,10 @@ def signing_in(user_id: UUID) -> Iterator[None]:
 def _scoped(scope: _Scope) -> Iterator[None]:
     previous = _scope.get()
     inner = connections[DEFAULT_DB_ALIAS].in_atomic_block
+    if inner and scope == previous:  # the transaction has the setting already
+        with transaction.atomic():
+            yield
+        return
     with transaction.atomic():
         _set_local(scope)
         token = _scope.set(scope)

@@ -1,8 +1,8 @@
 """Wakes workers, by task name and after commit; a broker in trouble never reaches whoever asked.
 
-The broker is a wake-up and not a store: what is lost here, the sweeper finds. So nothing is published by the thread
-that serves a click or a callback: one thread per process takes what has gathered and sends it in batches, and one
-message may stand for many wake-ups.
+The broker is a wake-up and not a store: a message says that there is work, the database says which. So nothing is
+published by the thread that serves a click or a callback: one thread per process sends each task's name at once, and
+again once in GATHER_SECONDS while more comes. What is lost here, the sweeper finds.
 """
 
 import atexit
@@ -10,8 +10,6 @@ import logging
 import os
 import threading
 import time
-from collections import defaultdict
-from typing import Any
 
 from django.db import transaction
 from kombu.exceptions import KombuError
@@ -20,31 +18,28 @@ from crm.celery import app
 
 logger = logging.getLogger(__name__)
 
-MOST_WAITING = 10_000
-BATCH = 100
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.05
 
 
 class _Publisher:
-    """What waits to be published, and the thread that does it."""
+    """The tasks that wait to be published, and the thread that does it."""
 
     def __init__(self) -> None:
         self.start_afresh()
 
     def start_afresh(self) -> None:
         """Forget everything, as a forked child must: its parent publishes what waits, and may have held the lock."""
-        self._waiting: dict[tuple[str, tuple[Any, ...]], None] = {}
+        self._waiting: set[str] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._idle = True
 
-    def add(self, task: str, item: tuple[Any, ...]) -> None:
-        """Have `item` published; returns at once, whatever the broker does."""
+    def add(self, task: str) -> None:
+        """Have `task` published; returns at once, whatever the broker does."""
         with self._changed:
-            if len(self._waiting) >= MOST_WAITING:
-                logger.warning("Wake-ups are dropped, the broker does not keep up: the sweeper will find the calls.")
+            if task in self._waiting:
                 return
-            self._waiting[(task, item)] = None
+            self._waiting.add(task)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._publish_forever, name="wake", daemon=True)
                 self._thread.start()
@@ -63,19 +58,14 @@ class _Publisher:
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._waiting)
                 self._idle = False
-            time.sleep(GATHER_SECONDS)  # under load, one message stands for all that comes meanwhile
-            with self._changed:
-                taken, self._waiting = self._waiting, {}
-            batches: dict[str, list[list[Any]]] = defaultdict(list)
-            for task, item in taken:
-                batches[task].append(list(item))
-            for task, items in batches.items():
-                for start in range(0, len(items), BATCH):
-                    self._publish(task, items[start : start + BATCH])
+                taken, self._waiting = self._waiting, set()
+            for task in sorted(taken):
+                self._publish(task)
+            time.sleep(GATHER_SECONDS)  # the first goes at once; under load, the next message stands for many
 
-    def _publish(self, task: str, items: list[list[Any]]) -> None:
+    def _publish(self, task: str) -> None:
         try:
-            app.send_task(task, args=[items], ignore_result=True)
+            app.send_task(task, ignore_result=True)
         except _broker_errors() as error:
             # Time-outs are bounded by the settings, and the message may even have arrived.
             logger.warning("The broker took no wake-up for %s: %s", task, type(error).__name__)
@@ -92,9 +82,9 @@ os.register_at_fork(after_in_child=_publisher.start_afresh)
 atexit.register(_publisher.flush, 1.0)
 
 
-def after_commit(task: str, *item: Any) -> None:
-    """Have a worker run `task` with `item` among its items, once the current transaction has committed."""
-    transaction.on_commit(lambda: _publisher.add(task, item))
+def after_commit(task: str) -> None:
+    """Have a worker run `task` once the current transaction has committed."""
+    transaction.on_commit(lambda: _publisher.add(task))
 
 
 def flush(seconds: float) -> bool:

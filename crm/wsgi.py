@@ -1,4 +1,4 @@
-"""The WSGI application that the web server loads; it refuses to start under an unsafe database role."""
+"""The WSGI application that the web server loads; it refuses to start with unsafe keys or database role."""
 
 import os
 
@@ -8,6 +8,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
 
 application = get_wsgi_application()
 
-from crm.tenancy import refuse_unsafe_role  # noqa: E402 - needs the configured applications
+from crm.starting import refuse_unsafe_start  # noqa: E402 - needs the configured applications
 
-refuse_unsafe_role()
+refuse_unsafe_start()

@@ -17,7 +17,7 @@ from crm.errors import InvalidNumber
 from crm.models import Membership, Organization, User
 from crm.numbers import to_e164
 from integrations.models import TwilioAccount
-from integrations.services import ACCOUNT_SID, BadCredentials
+from integrations.services import ACCOUNT_SID, AUTH_TOKEN, BadAuthToken, BadCredentials
 
 
 class TwilioAccountForm(forms.ModelForm):
@@ -50,8 +50,10 @@ class TwilioAccountForm(forms.ModelForm):
         return sid
 
     def clean_auth_token(self) -> str:
-        """A new account needs one."""
+        """A new account needs one, of signs that a request to Twilio can carry."""
         token: str = self.cleaned_data["auth_token"]
+        if token and not AUTH_TOKEN.fullmatch(token):
+            raise ValidationError(BadAuthToken.message)
         if not token and not self.instance.sealed_auth_token:
             raise ValidationError(_("Enter the account's auth token."))
         return token
@@ -159,3 +161,7 @@ class PersonAdmin(UserAdmin):
     ]
     add_fieldsets = [(None, {"fields": ["email", "name", "usable_password", "password1", "password2"]})]
     readonly_fields = ["date_joined", "last_login"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Calls, journal and members keep their people: who has left is made inactive."""
+        return False

@@ -11,6 +11,8 @@ from crm.numbers import to_e164
 from integrations.models import TwilioAccount
 
 ACCOUNT_SID = re.compile(r"AC[0-9a-f]{32}")
+# HTTP's Basic authentication carries nothing else for certain (RFC 7617 §2); Twilio's are 32 hexadecimal digits.
+AUTH_TOKEN = re.compile(r"[!-~]{1,128}")
 
 
 class BadCredentials(AppError):
@@ -18,6 +20,12 @@ class BadCredentials(AppError):
 
     code = "bad_credentials"
     message = _("An account SID is AC and 32 hexadecimal digits.")
+
+
+class BadAuthToken(BadCredentials):
+    """What was typed cannot be an auth token."""
+
+    message = _("An auth token is up to 128 letters, digits and signs, without spaces or accents.")
 
 
 def connect_twilio(
@@ -29,6 +37,8 @@ def connect_twilio(
     """
     if not ACCOUNT_SID.fullmatch(account_sid):
         raise BadCredentials(field="account_sid")
+    if auth_token and not AUTH_TOKEN.fullmatch(auth_token):
+        raise BadAuthToken(field="auth_token")
     number = to_e164(default_caller_id, region=organization.region)
     with tenancy.inside(organization.pk):
         account = TwilioAccount.objects.first() or TwilioAccount(organization=organization)

@@ -1,4 +1,4 @@
-"""Web, worker, beat and the simulated Twilio as processes of their own, over running services."""
+"""Web, workers, beat and the simulated Twilio as processes of their own, over running services."""
 
 from __future__ import annotations
 
@@ -104,12 +104,12 @@ class Stack:
         Raises: ChildFailed with the tail of the log of what failed; LocalError.
         """
         self.prepare()
-        for name in ("web", "worker", "beat"):  # they load while the sample data is written
+        for name in ("web", "worker", "asker", "beat"):  # they load while the sample data is written
             self.launch(name)
         self.load_sample()
         if self.simulated:
             self.launch("simulator")
-        self._say("Waiting for web, worker, beat and simulator …")
+        self._say("Waiting for web, workers, beat and simulator …")
         for name in list(self.children):
             self.wait_ready(name)
 
@@ -160,7 +160,7 @@ class Stack:
     # --- the processes ----------------------------------------------------------------------------------------------
 
     def launch(self, name: str) -> Child:
-        """Start `web`, `worker`, `beat` or `simulator` (again); it may not answer yet."""
+        """Start `web`, `worker`, `asker`, `beat` or `simulator` (again); it may not answer yet."""
         command = getattr(self, f"_{name}")()
         env = self.environment if name != "simulator" else inherited(self.environment)
         self.children[name] = Child(name, command, folder=self._folder, env=env, cwd=PROJECT, plan=PLAN)
@@ -172,9 +172,13 @@ class Stack:
         command += ["--respawn-failed-workers", "--respawn-interval", "0.5"]
         return [*command, "crm.wsgi:application"]
 
-    def _worker(self) -> Sequence[str]:
-        options = ["--concurrency", "2", "--without-gossip", "--without-mingle", "-l", "INFO"]
+    def _worker(self, name: str = "worker", queue: str = "celery") -> Sequence[str]:
+        options = ["--hostname", f"{name}@%h", "--queues", queue, "--concurrency", "2"]
+        options += ["--without-gossip", "--without-mingle", "-l", "INFO"]
         return [sys.executable, "-m", "celery", "-A", "crm", "worker", *options]
+
+    def _asker(self) -> Sequence[str]:
+        return self._worker("asker", "twilio")
 
     def _beat(self) -> Sequence[str]:
         schedule = self._folder / "beat-schedule"
@@ -194,6 +198,7 @@ class Stack:
         tests: dict[str, Callable[[], bool]] = {
             "web": lambda: answers(f"{self.web_url}/healthz"),
             "worker": lambda: " ready." in child.log.read_text(errors="replace"),
+            "asker": lambda: " ready." in child.log.read_text(errors="replace"),
             "beat": lambda: "beat: Starting" in child.log.read_text(errors="replace"),
             "simulator": (self._folder / "simulator-ready.json").exists,
         }

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,8 +14,9 @@ import requests
 import urllib3
 from django.conf import settings
 from django.db import transaction
-from twilio.base.exceptions import TwilioException, TwilioRestException
-from twilio.http.http_client import TwilioHttpClient
+from twilio.base.exceptions import TwilioException
+from twilio.http import HttpClient
+from twilio.http.response import Response
 from twilio.rest import Client
 
 from crm.errors import AppError
@@ -30,16 +32,27 @@ RETRY_WAITS_SECONDS = (0.2, 0.6)
 # Asks Twilio for more than one retry of each callback, within its 15 seconds; not part of what it signs.
 # twilio.com/docs/usage/webhooks/webhooks-connection-overrides
 CONNECTION_OVERRIDES = "#ct=2000&rt=3000&rc=4&rp=ct,rt,5xx"
+# A whole call makes some 15 requests; a page of Twilio's holds 1000.
+MOST_EVENTS = 500
+# What the library raises over an answer that is not what Twilio documents.
+UNREADABLE = (ValueError, AttributeError, TypeError, LookupError, ArithmeticError, RecursionError)
 LEG_EVENTS = ("initiated", "ringing", "answered", "completed")
+# Of media, at most so much is read at a time.
+PIECE_BYTES = 64 * 1024
+CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]+|\*)")
+VERSION_LENGTH = 200
+NOT_MEDIA = ("text/", "application/json", "application/xml", "application/xhtml")
 
 
 @dataclass(frozen=True, slots=True)
-class FoundCall:
-    """A call that Twilio's list knows: its SID, when it was created (UTC), and the news of it."""
+class Media:
+    """A recording's media on its way: which bytes come, and what tells this media from another under the same name."""
 
-    call_sid: str
-    created_at: datetime | None
-    news: list[words.News]
+    start: int  # how many bytes of the whole come before the first one of `body`
+    total: int | None  # bytes of the whole, if Twilio says it
+    version: str  # its strong ETag, or when it was last modified; empty if Twilio says neither
+    ends_by_itself: bool  # the end of the body can be told from a line that was cut
+    body: Iterator[bytes]
 
 
 def place_call(
@@ -50,8 +63,8 @@ def place_call(
     Raises: TwilioRejected and TwilioUnreachable (there is no call), TwilioUnconfirmed (there may be one: never again).
     """
 
-    def create() -> dict[str, Any]:
-        call = _client(credentials).calls.create(
+    def create(twilio: Client) -> dict[str, Any]:
+        call = twilio.calls.create(
             to=to,
             from_=from_number,
             url=answer_url + CONNECTION_OVERRIDES,
@@ -63,20 +76,21 @@ def place_call(
             status_callback_event=list(LEG_EVENTS),
             timeout=credentials.ring_seconds,
         )
-        return _resource(call)
+        return _resource("CA", call)
 
-    return _ask(create)
+    return _ask(credentials, create)
 
 
 def fetch_call(credentials: Credentials, call_sid: str) -> dict[str, Any]:
     """Return the Call resource of one leg. Raises: TwilioRejected, TwilioUnreachable, TwilioUnconfirmed."""
-    return _ask(lambda: _resource(_client(credentials).calls(call_sid).fetch()))
+    return _ask(credentials, lambda twilio: _resource("CA", twilio.calls(call_sid).fetch()))
 
 
 def fetch_children(credentials: Credentials, parent_call_sid: str) -> list[dict[str, Any]]:
     """Return the Call resources of the legs that a leg's `<Dial>` made. Raises: as `fetch_call`."""
-    calls = _client(credentials).calls
-    return _ask(lambda: _resources(calls.list(parent_call_sid=parent_call_sid, limit=20)))
+    return _ask(
+        credentials, lambda twilio: _resources("CA", twilio.calls.list(parent_call_sid=parent_call_sid, limit=20))
+    )
 
 
 def find_calls(credentials: Credentials, *, to: str, from_number: str) -> list[dict[str, Any]]:
@@ -84,20 +98,31 @@ def find_calls(credentials: Credentials, *, to: str, from_number: str) -> list[d
 
     `StartTime` is null while a call is queued, so the list is not filtered by it. Raises: as `fetch_call`.
     """
-    calls = _client(credentials).calls
-    return _ask(lambda: _resources(calls.list(to=to, from_=from_number, limit=20)))
+    return _ask(credentials, lambda twilio: _resources("CA", twilio.calls.list(to=to, from_=from_number, limit=20)))
 
 
 def fetch_recordings(credentials: Credentials, call_sid: str) -> list[dict[str, Any]]:
     """Return the Recording resources of a leg. Raises: as `fetch_call`."""
-    recordings = _client(credentials).calls(call_sid).recordings
-    return _ask(lambda: _resources(recordings.list(limit=20)))
+    return _ask(credentials, lambda twilio: _resources("RE", twilio.calls(call_sid).recordings.list(limit=20)))
 
 
 def fetch_notifications(credentials: Credentials, call_sid: str) -> list[dict[str, Any]]:
     """Return the Notification resources of a leg. Raises: as `fetch_call`."""
-    notifications = _client(credentials).calls(call_sid).notifications
-    return _ask(lambda: _resources(notifications.list(limit=20)))
+    return _ask(credentials, lambda twilio: _resources("NO", twilio.calls(call_sid).notifications.list(limit=20)))
+
+
+def fetch_events(credentials: Credentials, call_sid: str) -> list[dict[str, dict[str, Any]]]:
+    """Return every request that Twilio made for a leg, or was sent about it, and what it was answered.
+
+    Each is `{"request": {method, url, parameters}, "response": {response_code, date_created, …}}`, with parameters'
+    names in snake case (twilio.com/docs/voice/api/call-event-resource). Raises: as `fetch_call`.
+    """
+
+    def ask(twilio: Client) -> list[dict[str, dict[str, Any]]]:
+        found = twilio.calls(call_sid).events.list(limit=MOST_EVENTS)
+        return [{"request": one.request or {}, "response": one.response or {}} for one in found]
+
+    return _ask(credentials, ask)
 
 
 def end_call(credentials: Credentials, call_sid: str) -> dict[str, Any] | None:
@@ -106,10 +131,14 @@ def end_call(credentials: Credentials, call_sid: str) -> dict[str, Any] | None:
     `canceled` has no effect once a call is in progress, `completed` ends it then: a leg that was answered between
     our look and our request is ended by the second. Raises: as `fetch_call`.
     """
+
+    def update(status: str) -> dict[str, Any]:
+        return _ask(credentials, lambda twilio: _resource("CA", twilio.calls(call_sid).update(status=status)))
+
     try:
-        call = _ask(lambda: _resource(_client(credentials).calls(call_sid).update(status="canceled")))
+        call = update("canceled")
         if call["status"] not in words.FINAL:
-            call = _ask(lambda: _resource(_client(credentials).calls(call_sid).update(status="completed")))
+            call = update("completed")
     except errors.TwilioRejected as refusal:
         if refusal.twilio_code == errors.CALL_ALREADY_OVER:
             return None
@@ -118,84 +147,185 @@ def end_call(credentials: Credentials, call_sid: str) -> dict[str, Any] | None:
 
 
 @contextmanager
-def recording_media(credentials: Credentials, recording_sid: str) -> Iterator[requests.Response | None]:
+def recording_media(
+    credentials: Credentials, recording_sid: str, *, after: int = 0, version: str = "", total: int | None = None
+) -> Iterator[Media | None]:
     """Open a recording's WAV, both channels where Twilio has them; None while there is no media yet (404).
 
-    The address is made of our own base URL and the SID, never taken from a payload; a redirect to a media host is
-    followed without our credentials (requests drops them across hosts). Raises: TwilioUnreachable, TwilioUnconfirmed.
+    With `after`, only what follows that many bytes is asked for, and only of the same media: the one with this
+    `version` and `total`, where they are known. Whoever has another one, or knows no ranges, sends the whole, so what
+    comes begins at `after` or at 0. The address is made of our own base URL and the SID, never taken from a payload;
+    a redirect to a media host is followed without our credentials (requests drops them across hosts). Raises, also
+    while the body is read: as `fetch_call`.
     """
     _refuse_in_transaction()
     base = settings.TWILIO_API_BASE_URL or "https://api.twilio.com"
     address = f"{base}/2010-04-01/Accounts/{credentials.account_sid}/Recordings/{recording_sid}.wav"
     login = (credentials.account_sid, credentials.auth_token)
+    channels = "2"
     with requests.Session() as session:
         session.trust_env = False  # or a .netrc would add credentials after a redirect
-        for channels in ("2", "1"):
+        while True:
+            headers = {"Accept-Encoding": "identity"}  # so that lengths and places count what we store
+            if after:
+                headers["Range"] = f"bytes={after}-"
+                if version:
+                    headers["If-Range"] = version
             try:
                 answer = session.get(
                     address,
                     params={"RequestedChannels": channels},
-                    headers={"Accept-Encoding": "identity"},  # so that Content-Length counts what we store
+                    headers=headers,
                     auth=login,
                     stream=True,
                     timeout=(CONNECT_SECONDS, READ_SECONDS),
                 )
+            except UnicodeEncodeError as error:
+                raise errors.TwilioNotAsked(errors.CREDENTIALS) from error
             except requests.RequestException as error:
-                raise _trouble(error) from error
+                raise _lost(error) from error
             with answer:
                 if answer.status_code == 404:
                     yield None
                     return
                 if answer.status_code == 400 and channels == "2":
-                    continue  # a mono recording
-                if answer.status_code != 200:
-                    raise errors.TwilioRejected(None, answer.status_code)
-                try:
-                    yield answer
-                except requests.RequestException as error:  # the body broke off while it was read
-                    raise _trouble(error) from error
+                    channels = "1"  # a mono recording
+                    continue
+                if answer.status_code not in (200, 206, 416) or (answer.status_code != 200 and not after):
+                    wait = words.whole(answer.headers.get("Retry-After")) if answer.status_code == 429 else None
+                    raise errors.TwilioRejected(None, answer.status_code, retry_after_seconds=wait)
+                if answer.status_code == 200 and answer.headers.get("Content-Type", "").lower().startswith(NOT_MEDIA):
+                    raise errors.TwilioUnconfirmed()  # a page of somebody on the way
+                media = _media(answer)
+                if answer.status_code != 200 and not _continues(media, after, version, total):
+                    after = 0
+                    continue
+                yield media
                 return
 
 
-def _client(credentials: Credentials) -> Client:
-    # No pool: a kept connection that Twilio has closed would make an unsent request look like a lost answer.
-    http = TwilioHttpClient(pool_connections=False)
-    http.timeout = (CONNECT_SECONDS, READ_SECONDS)  # the constructor refuses a pair
-    client = Client(credentials.account_sid, credentials.auth_token, http_client=http)
-    if settings.TWILIO_API_BASE_URL:
-        client.api.base_url = settings.TWILIO_API_BASE_URL
-    return client
+def _media(answer: requests.Response) -> Media:
+    if answer.headers.get("Content-Encoding", "identity") != "identity":
+        raise errors.TwilioUnconfirmed()  # then no length or place would be of what we store
+    length = _bytes(answer.headers.get("Content-Length", ""))
+    start, total = 0, length
+    if answer.status_code != 200:
+        place = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+        start, total = (int(place[1]), _bytes(place[2])) if place else (-1, None)
+    coding = answer.headers.get("Transfer-Encoding", "")
+    # Only a strong ETag says that the bytes are the same (RFC 9110, 13.1.5).
+    tag = answer.headers.get("ETag", "")
+    version = tag if tag.startswith('"') else answer.headers.get("Last-Modified", "")
+    return Media(
+        start=start,
+        total=total,
+        version=version if len(version) <= VERSION_LENGTH and version.isascii() and version.isprintable() else "",
+        ends_by_itself=total is not None or (answer.status_code == 200 and coding.lower() == "chunked"),
+        body=_body(answer),
+    )
 
 
-def _ask(question: Callable[[], T]) -> T:
-    """Run `question`, again only when Twilio has provably not processed it; translate what went wrong."""
+def _bytes(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < 19 else None
+
+
+def _continues(media: Media, after: int, version: str, total: int | None) -> bool:
+    """Whether a partial answer is the rest of the media that we have the beginning of."""
+    same_version = not (version and media.version) or media.version == version
+    return media.start == after and same_version and total in (None, media.total)
+
+
+def _body(answer: requests.Response) -> Iterator[bytes]:
+    """What comes, as it comes: a slow line never makes us wait for a whole chunk."""
+    try:
+        while piece := answer.raw.read1(PIECE_BYTES, decode_content=False):
+            yield piece
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise errors.TwilioUnconfirmed() from error
+
+
+class _Line(HttpClient):
+    """One request of the library's on its way to Twilio, and how far it got."""
+
+    def __init__(self) -> None:
+        super().__init__(logger, is_async=False)
+        self.was_sent = False
+        self.status: int | None = None  # of Twilio's answer
+        self.body = ""
+        self.retry_after: int | None = None  # seconds; the date that HTTP also allows was never seen from Twilio
+
+    def request(
+        self,
+        method: str,
+        uri: str,
+        params: Any = None,
+        data: dict[str, object] | None = None,
+        headers: dict[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float | None = None,
+        allow_redirects: bool = False,
+    ) -> Response:
+        """Send one request over a connection of its own: on a kept one that Twilio has closed, an unsent request
+        looks like a lost answer. Redirects are never followed.
+        """
+        self.was_sent, self.status, self.body, self.retry_after = False, None, "", None
+        with requests.Session() as session:
+            wanted = session.prepare_request(
+                requests.Request(method, uri, params=params, data=data, headers=headers, auth=auth)
+            )
+            url = wanted.url or ""
+            session.get_adapter(url)
+            surroundings = session.merge_environment_settings(url, {}, None, None, None)
+            self.was_sent = True  # from here on, only what Twilio answers proves anything
+            answer = session.send(
+                wanted, timeout=(CONNECT_SECONDS, READ_SECONDS), allow_redirects=False, **surroundings
+            )
+        self.status, self.body = answer.status_code, answer.content.decode(errors="replace")
+        self.retry_after = words.whole(answer.headers.get("Retry-After"))
+        return Response(answer.status_code, self.body, answer.headers)
+
+
+def _ask(credentials: Credentials, question: Callable[[Client], T]) -> T:
+    """Ask `question`, again only when Twilio has provably not processed it; translate whatever goes wrong."""
     _refuse_in_transaction()
     for wait in (*RETRY_WAITS_SECONDS, None):
+        line = _Line()
         try:
-            return question()
-        except (TwilioException, requests.RequestException) as error:
-            trouble = _trouble(error)
-            again = _refused(error) or (isinstance(trouble, errors.TwilioRejected) and trouble.http_status == 429)
+            client = Client(credentials.account_sid, credentials.auth_token, http_client=line)
+            if settings.TWILIO_API_BASE_URL:
+                client.api.base_url = settings.TWILIO_API_BASE_URL
+            return question(client)
+        except (TwilioException, requests.RequestException, *UNREADABLE) as error:
+            trouble = _trouble(line, error)
+            # Who was told how long to wait does not try sooner; the caller comes back then.
+            again = _refused(error) or (line.status == 429 and not line.retry_after)
             if wait is None or not again:
                 raise trouble from error
             time.sleep(wait)
     raise AssertionError("unreachable: the last wait is None")
 
 
-def _trouble(error: Exception) -> AppError:
-    if isinstance(error, TwilioRestException):
-        status, code = error.status, error.code
-    elif isinstance(error, TwilioException):
-        # A list's error carries Twilio's response instead of a code.
-        response = error.args[1] if len(error.args) > 1 else None
-        status, code = getattr(response, "status_code", None), _code_in(getattr(response, "text", ""))
-    elif isinstance(error, requests.RequestException) and _never_connected(error):
-        return errors.TwilioUnreachable()
-    else:
-        return errors.TwilioUnconfirmed()
-    if status is None or status >= 500:
-        return errors.TwilioUnconfirmed()
-    return errors.TwilioRejected(code, status)
+def _trouble(line: _Line, error: Exception) -> AppError:
+    """Whether there is a call is decided by how far the request got, not by how the library words its failure.
+
+    Its exceptions come in three shapes, and the status in an RFC 9457 body is only advisory.
+    """
+    if not line.was_sent:
+        logger.error("A request to Twilio could not be written: %s", type(error).__name__)  # its text may hold a token
+        return errors.TwilioNotAsked(errors.CREDENTIALS if isinstance(error, UnicodeEncodeError) else errors.OURS)
+    if isinstance(error, requests.RequestException):
+        return _lost(error)
+    if line.status is not None and 400 <= line.status < 500 and line.status != 408:  # a time-out proves nothing
+        wait = line.retry_after if line.status == 429 else None
+        return errors.TwilioRejected(_code_in(line.body), line.status, retry_after_seconds=wait)
+    if line.status is not None and line.status < 400:
+        logger.error("Twilio's answer with status %s cannot be read", line.status, exc_info=error)
+    return errors.TwilioUnconfirmed()
+
+
+def _lost(error: requests.RequestException) -> AppError:
+    """No answer came: was Twilio reached at all?"""
+    return errors.TwilioUnreachable() if _never_connected(error) else errors.TwilioUnconfirmed()
 
 
 def _never_connected(error: requests.RequestException) -> bool:
@@ -210,27 +340,37 @@ def _refused(error: Exception) -> bool:
 
 
 def _code_in(body: str) -> int | None:
+    """Twilio's code, which its own errors and those of RFC 9457 hold under the same name."""
     try:
         parsed = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return words.whole(parsed.get("code")) if isinstance(parsed, dict) else None
 
 
-def _resource(instance: Any) -> dict[str, Any]:
-    """The resource as JSON that our journal can keep: dates as RFC 2822 text, as Twilio sends them."""
-    public = {name: value for name, value in vars(instance).items() if not name.startswith("_")}
-    return {name: _plain(value) for name, value in public.items()}
+def _resource(kind: str, instance: Any) -> dict[str, Any]:
+    """The resource as JSON that our journal can keep: dates as RFC 2822 text, as Twilio sends them.
+
+    Raises: ValueError when it has no SID of its kind, or names a parent that is no call.
+    """
+    public = {name: _plain(value) for name, value in vars(instance).items() if not name.startswith("_")}
+    if words.sid_of(kind, public.get("sid")) is None:
+        raise ValueError(f"No SID of the kind {kind}.")
+    if public.get("parent_call_sid") and words.sid_of("CA", public["parent_call_sid"]) is None:
+        raise ValueError("A parent that is no call.")
+    return public
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    return words.storable(str(value))  # also a number that is none, which JSON has not
 
 
-def _resources(instances: Iterable[Any]) -> list[dict[str, Any]]:
-    return [_resource(instance) for instance in instances]
+def _resources(kind: str, instances: Iterable[Any]) -> list[dict[str, Any]]:
+    return [_resource(kind, instance) for instance in instances]
 
 
 def _refuse_in_transaction() -> None:

@@ -72,12 +72,27 @@ class TwilioRejected(AppError):
 
     status = 422
 
-    def __init__(self, twilio_code: int | None, http_status: int) -> None:
-        cause = cause_of(twilio_code)
+    def __init__(
+        self,
+        twilio_code: int | None,
+        http_status: int | None,
+        *,
+        cause: Cause | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        cause = cause or cause_of(twilio_code)
         super().__init__(cause.sentence, code=cause.code, twilio_code=twilio_code)
         self.http_status = http_status
+        self.retry_after_seconds = retry_after_seconds
         if cause is BUSY:
             self.status = 503
+
+
+class TwilioNotAsked(TwilioRejected):
+    """The request could not even be written, as with an auth token that no header carries: nothing was sent."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(None, None, cause=cause)
 
 
 class TwilioUnreachable(AppError):
@@ -89,7 +104,7 @@ class TwilioUnreachable(AppError):
 
 
 class TwilioUnconfirmed(AppError):
-    """The request may or may not have been carried out: Twilio's answer did not come, or was an error of its own."""
+    """The request may or may not have been carried out: Twilio's answer did not come, or said nothing that counts."""
 
     code = "twilio_unconfirmed"
     status = 503

@@ -131,6 +131,13 @@ class HangupAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class HangupInVain:
+    """What a member asked for at `asked_at` ended nothing: the call was over already, or Twilio did not do it."""
+
+    asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PhoneError:
     """Twilio's debugger says what went wrong with a leg (its Notifications)."""
 
@@ -148,6 +155,7 @@ News = (
     | StartRefused
     | GivenUp
     | HangupAsked
+    | HangupInVain
     | PhoneError
 )
 
@@ -170,6 +178,11 @@ def whole(text: Any) -> int | None:
     except ValueError:
         return None
     return number if 0 <= number < 2**31 else None
+
+
+def storable(text: str) -> str:
+    """`text` as PostgreSQL's JSON can hold it: with neither NUL nor half a character (a lone surrogate)."""
+    return text.encode(errors="replace").decode().replace("\x00", "\ufffd")
 
 
 def texts(params: Mapping[str, Any]) -> dict[str, str]:

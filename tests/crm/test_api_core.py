@@ -1,9 +1,13 @@
 """The REST API's core: who is asking, contacts, tokens, the one shape of errors, and the document that describes it."""
 
+import base64
+import hashlib
 import io
 import json
+import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -18,6 +22,7 @@ from crm.access import member_of_token, token_digest
 from crm.models import ApiToken, Contact, ContactNumber, Membership, Organization, User
 from crm.services import create_token
 from tests.conftest import Api, Company
+from tests.crm.rows import make_call
 
 ApiOf = Callable[[Membership], Api]
 
@@ -168,8 +173,6 @@ def test_pages_of_contacts_show_each_once_even_under_one_name(ours: Company, api
 
 def cursor(text: str) -> str:
     """A cursor as the framework writes it."""
-    import base64
-
     return base64.b64encode(text.encode()).decode()
 
 
@@ -196,6 +199,15 @@ def test_a_forged_cursor_is_an_ordinary_error_or_an_ordinary_page(
     assert answer.status_code in (200, 404)
     if answer.status_code == 404:
         assert error_of(answer)["code"] == "not_found"
+
+
+@pytest.mark.parametrize("forged", ["0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:59", "2026-02-30", "\x00"])
+def test_a_forged_cursor_of_a_list_by_time_is_an_ordinary_error(ours: Company, api_of: ApiOf, forged: str) -> None:
+    call = make_call(ours)
+    page = cursor(f"p={quote(forged)}")
+    answer = api_of(ours.rep).get(f"calls/{call.pk}/callbacks/", query_params={"cursor": page})
+    assert answer.status_code == 404
+    assert error_of(answer)["code"] == "not_found"
 
 
 # Tokens
@@ -399,6 +411,10 @@ def test_a_token_needs_no_csrf_token(ours: Company) -> None:
         ("GET", "/api/v1/calls/?status=never", "", "", 400, "invalid_choice"),
         ("GET", "/api/v1/calls/?contact=x", "", "", 400, None),
         ("GET", "/api/v1/calls/?created_after=x", "", "", 400, "invalid"),
+        ("GET", "/api/v1/calls/?created_after=0001-01-01T00:00:00%2B23:00", "", "", 400, "invalid"),
+        ("GET", "/api/v1/calls/?created_before=9999-12-31T23:59:59-23:59", "", "", 400, "invalid"),
+        ("GET", "/api/v1/calls/?has_recording=maybe", "", "", 400, "invalid_choice"),
+        ("GET", "/api/v1/calls/?has_recording=%00", "", "", 400, None),
         ("GET", "/api/v1/calls/?search=%00", "", "", 400, None),
     ],
 )
@@ -463,6 +479,17 @@ def test_the_document_and_its_pages_are_served_to_everybody() -> None:
     docs = Client().get("/api/v1/docs/")
     assert docs.status_code == 200
     assert b"//cdn" not in docs.content
+
+
+def test_the_documents_page_may_show_its_own_style_and_no_other() -> None:
+    """The framework's page brings it inline; its digest is pinned, so that an upgrade which changes it fails here."""
+    docs = Client().get("/api/v1/docs/")
+    [style] = re.findall(rb"<style>(.*?)</style>", docs.content, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style).digest()).decode()
+    rules = dict(rule.strip().split(" ", 1) for rule in docs["Content-Security-Policy"].split(";"))
+    assert rules["style-src"] == f"'self' 'sha256-{digest}'"
+    assert "unsafe-inline" not in docs["Content-Security-Policy"]
+    assert "style-src" not in Client().get("/login/")["Content-Security-Policy"]
 
 
 def test_what_the_api_answers_is_what_its_document_says(ours: Company, api_of: ApiOf) -> None:

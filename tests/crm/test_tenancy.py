@@ -571,8 +571,10 @@ def test_a_table_whose_policies_are_off_is_refused(model: type[TenantRow]) -> No
         ["-c", "import crm.wsgi"],
         ["-m", "celery", "-A", "crm", "worker", "-l", "ERROR"],
         ["-m", "celery", "-A", "crm", "beat", "-l", "ERROR", "--schedule", "{folder}/schedule"],
+        ["manage.py", "create_token", "nobody@example.com", "nowhere"],
+        ["manage.py", "shell", "-c", "print('inside')"],
     ],
-    ids=["web", "worker", "beat"],
+    ids=["web", "worker", "beat", "a command of ours", "a command of Django's"],
 )
 def test_no_process_starts_with_the_owners_role(tmp_path: Path, start: list[str]) -> None:
     owner = connections["owner"].settings_dict
@@ -588,6 +590,7 @@ def test_no_process_starts_with_the_owners_role(tmp_path: Path, start: list[str]
     )
     assert ended.returncode != 0
     assert "crm.E003" in ended.stderr
+    assert "inside" not in ended.stdout
     assert owner["PASSWORD"] not in ended.stderr
 
 

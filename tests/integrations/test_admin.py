@@ -3,6 +3,7 @@
 import secrets
 
 import pytest
+from django.db import IntegrityError
 from django.test import Client
 
 from crm import tenancy
@@ -80,8 +81,8 @@ def test_an_empty_token_keeps_the_stored_one_and_another_replaces_it(operator: C
 
 
 def test_a_malformed_account_changes_nothing(operator: Client, ours: Company) -> None:
-    for wrong in ({"account_sid": "ACnothex"}, {"default_caller_id": "12"}):
-        answer = operator.post(page_of(ours), form_of(ours, auth_token="x", **wrong))
+    for wrong in ({"account_sid": "ACnothex"}, {"default_caller_id": "12"}, {"auth_token": "seña"}):
+        answer = operator.post(page_of(ours), form_of(ours, **({"auth_token": "x"} | wrong)))
         assert answer.status_code == 200
         assert answer.context["errors"]
     now = credentials(ours.id)
@@ -110,3 +111,57 @@ def test_members_of_an_organization_do_not_enter_the_admin(client_of, ours: Comp
     assert answer.status_code == 302
     assert phone() not in answer["Location"]
     assert answer["Location"].startswith("/admin/login/")
+
+
+# People
+
+
+def new_person(email: str) -> dict[str, str]:
+    """The page on which the operator makes a user, filled in."""
+    return {"email": email, "name": "A person", "usable_password": "false", "password1": "", "password2": ""}
+
+
+def test_an_address_in_other_letters_is_the_same_person(operator: Client, ours: Company) -> None:
+    known = ours.rep.user.email
+    for same in (
+        known,
+        known.upper(),
+        known.title(),
+        known.partition("@")[0].swapcase() + "@" + known.partition("@")[2],
+    ):
+        answer = operator.post("/admin/crm/user/add/", new_person(same))
+        assert answer.status_code == 200, same
+        assert answer.context["adminform"].form.errors["email"], same
+    assert User.objects.filter(email__iexact=known).count() == 1
+    assert (
+        operator.post(f"/admin/crm/user/{ours.admin.user_id}/change/", {"email": known.upper(), "name": "Somebody"})
+        .context["adminform"]
+        .form.errors["email"]
+    )
+
+
+def test_a_new_person_is_written_down_in_small_letters_and_signs_in_however_they_type(operator: Client) -> None:
+    tag = secrets.token_hex(6)
+    made = operator.post("/admin/crm/user/add/", new_person(f"Mixed-{tag}@Example.COM"))
+    assert made.status_code == 302
+    user = User.objects.get(email=f"mixed-{tag}@example.com")
+    user.set_password("a long pass phrase")
+    user.email = f"MIXED-{tag}@example.com"
+    user.save()
+    for typed in (f"mixed-{tag}@example.com", f"MIXED-{tag}@EXAMPLE.com"):
+        answer = Client().post("/login/", {"username": typed, "password": "a long pass phrase"})
+        assert answer.status_code == 302, typed
+
+
+def test_the_database_too_refuses_an_address_in_other_letters(ours: Company) -> None:
+    with pytest.raises(IntegrityError, match="one_user_per_email_whatever_its_case"):
+        User.objects.filter(pk=ours.rep.user_id).update(email=ours.admin.user.email.upper())
+
+
+def test_nobody_is_deleted_not_even_many_at_once(operator: Client, ours: Company) -> None:
+    person = ours.rep.user
+    assert operator.get(f"/admin/crm/user/{person.pk}/delete/").status_code == 403
+    assert operator.post(f"/admin/crm/user/{person.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert "delete_selected" not in operator.get("/admin/crm/user/").content.decode()
+    operator.post("/admin/crm/user/", {"action": "delete_selected", "_selected_action": str(person.pk), "post": "yes"})
+    assert User.objects.filter(pk=person.pk).exists()

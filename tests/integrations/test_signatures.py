@@ -5,7 +5,6 @@ import hashlib
 import hmac
 
 import pytest
-from django.http import QueryDict
 
 from integrations.twilio.signatures import signature_is_valid
 
@@ -25,12 +24,12 @@ def example(caller: str = "+12349013030", **changes: str) -> dict[str, str]:
     return known | changes
 
 
-def form(pairs: list[tuple[str, str]]) -> QueryDict:
-    """A form as Django reads it."""
-    read = QueryDict(mutable=True)
+def form(pairs: list[tuple[str, str]]) -> dict[str, str | list[str]]:
+    """A form as the webhook reads it."""
+    values: dict[str, list[str]] = {}
     for name, value in pairs:
-        read.appendlist(name, value)
-    return read
+        values.setdefault(name, []).append(value)
+    return {name: each if len(each) > 1 else each[0] for name, each in values.items()}
 
 
 def sign(token: str, url: str, pairs: list[tuple[str, str]]) -> str:

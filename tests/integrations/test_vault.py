@@ -2,8 +2,12 @@
 
 import base64
 import logging
+import os
 import secrets
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -114,6 +118,8 @@ KEY = OLD.partition(":")[2]
         [""],
         ["no colon"],
         [f":{KEY}"],
+        [KEY],
+        [f"{KEY}:!"],
         ["short:AAAA"],
         [f"long:{KEY}AAAA"],
         ["letters:" + "é" * 43],
@@ -128,6 +134,39 @@ def test_a_malformed_key_is_said_to_be_one_without_showing_it(settings: Any, key
     with pytest.raises(ImproperlyConfigured, match="FIELD_ENCRYPTION_KEYS") as problem:
         seal(TOKEN, **PLACE)
     assert KEY not in str(problem.value)
+    [found] = vault.check_keys()
+    assert (found.id, found.msg) == ("integrations.E001", str(problem.value))
+
+
+def test_good_keys_pass_the_check(settings: Any) -> None:
+    assert vault.check_keys() == []
+    settings.FIELD_ENCRYPTION_KEYS = [NEW, OLD]
+    assert vault.check_keys() == []
+
+
+START = {
+    "web": ["-c", "import crm.wsgi"],
+    "worker": ["-m", "celery", "-A", "crm", "worker", "-l", "ERROR"],
+    "beat": ["-m", "celery", "-A", "crm", "beat", "-l", "ERROR", "--schedule", "{folder}/schedule"],
+    "a command": ["manage.py", "create_token", "nobody@example.com", "nowhere"],
+    "the checks": ["manage.py", "check"],
+}
+
+
+@pytest.mark.parametrize("start", START.values(), ids=START)
+def test_no_process_starts_with_malformed_keys(tmp_path: Path, start: list[str]) -> None:
+    for keys in ("", "k1:AAAA", f"{OLD},{OLD}", f"{KEY}:!") if "crm.wsgi" in start[-1] else (f"{KEY}:!",):
+        ended = subprocess.run(
+            [sys.executable, *(word.format(folder=tmp_path) for word in start)],
+            env=os.environ | {"FIELD_ENCRYPTION_KEYS": keys},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert ended.returncode != 0
+        assert "integrations.E001" in ended.stderr, ended.stderr
+        assert KEY not in ended.stderr + ended.stdout
 
 
 def test_spaces_around_keys_do_no_harm_and_padding_may_be_left_out(settings: Any) -> None:
