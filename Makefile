@@ -14,7 +14,7 @@ DEPLOYED = DEBUG=false PUBLIC_BASE_URL=https://crm.example.com ALLOWED_HOSTS=crm
 SETTINGS = SECRET_KEY=unused DATABASE_URL=postgresql://unused PUBLIC_BASE_URL=http://localhost \
 	FIELD_ENCRYPTION_KEYS=unused:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 
-.PHONY: help demo test check bench clean distclean local dev
+.PHONY: help demo test soak check bench clean distclean local dev
 .DEFAULT_GOAL = help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo 'make demo ARGS="--once"      the same, play one call, print one JSON line, end'
 	@echo 'make demo ARGS="--help"      its other options'
 	@echo 'make test                    the whole test suite; ARGS="tests/local -k postgres" for a part of it'
+	@echo 'make soak                    the long forms: kill -9, outages of a minute, races (about two hours); prints counts'
 	@echo 'make check                   format, lint, types, import contracts, migration drift, check --deploy'
 	@echo 'make bench                   the benchmarks'
 	@echo 'make clean                   remove local data and caches; distclean: .venv as well'
@@ -43,6 +44,12 @@ test: dev
 	@chromium=$$(CHROMIUM='$(CHROMIUM)' $(PY) -m crm.local.chromium) || exit 1; \
 	if [ -n "$$chromium" ]; then CHROMIUM="$$chromium"; export CHROMIUM; else set -- -m 'not browser'; fi; \
 	exec $(PY) -m pytest $(TEST_ARGS) "$$@" $(ARGS)
+
+# Alone on the machine: it holds the 100 ms that the short forms stretch.
+soak: dev
+	@FAULT_ROUNDS=20 FAULT_SECONDS=60 FAULT_CUTS=500 FAULT_P99_MS=100 CALLBACK_ORDERS=500 RACE_ROUNDS=500 CLICK_ROUNDS=200 \
+		$(PY) -m pytest -n 0 -s tests/faults tests/calls/test_reconcile.py tests/calls/test_orders.py \
+		tests/calls/test_api.py $(ARGS)
 
 check: dev
 	$(PY) -m ruff format --check .

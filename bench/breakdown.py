@@ -95,20 +95,20 @@ def measure(company: Company, *, callbacks: int) -> dict[str, Any]:
     remembered = each(lambda _: callback_credentials.get(company.id), forms)
     pairs = list(zip(wsgi, forms, strict=False))
     checking = each(lambda pair: webhooks._signer(pair[0], company.id, pair[1]), pairs)
-    digesting = each(lambda form: journal.digest("agent", form), forms)
+    digesting = each(lambda form: journal.digest("agent", journal.written(form)), forms)
     to_store = [
         (UUID(call["path"].split("/")[5]), call["agent_sid"], leg, form)
         for (call, leg, _), form in zip(meant, forms, strict=False)
     ]
     storing = each(lambda one: webhooks._store(company.id, *one), to_store)
-    waking = each(lambda one: wake.after_commit(webhooks.APPLY, str(company.id), str(one[0])), to_store)
+    waking = each(lambda _: wake.after_commit(webhooks.APPLY), to_store)
     wake.flush(5)
 
     parts = {
         "read and parse the form": reading.computing,
         "the account, from this process's memory": remembered.computing,
         "check the signature": checking.computing - remembered.computing,
-        "digest, the journal's key": digesting.computing,
+        "write as JSON, digest": digesting.computing,
         "ask the SQL function, read its answer": storing.computing - digesting.computing,
         "hand the wake-up to the publisher": waking.computing,
     }

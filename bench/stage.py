@@ -1,6 +1,5 @@
 """What is measured: an organization with live calls, the web server as `make demo` starts it, and what they use up."""
 
-import base64
 import json
 import os
 import resource
@@ -85,7 +84,7 @@ class Company:
                 {
                     "path": addresses.callback_url(self.id, call, "agent").removeprefix(origin).removesuffix("agent"),
                     "agent_sid": f"CA{int(call.hex[-12:], 16):032x}",
-                    "contact_sid": f"CB{int(call.hex[-12:], 16):032x}",
+                    "contact_sid": f"CAc{int(call.hex[-12:], 16):031x}",
                 }
                 for call in calls
             ],
@@ -99,11 +98,15 @@ class Company:
             )
             return int(cursor.fetchone()[0])
 
-    def with_callbacks(self, calls: Sequence[UUID]) -> set[str]:
-        """Return those of these calls that have a callback in the journal."""
+    def forgotten(self, calls: Sequence[UUID]) -> int:
+        """Count those of these calls that have a callback in the journal and are not on the sweeper's list for it."""
         with connections["owner"].cursor() as cursor:
-            cursor.execute("SELECT DISTINCT call_id FROM calls_journalentry WHERE call_id = ANY(%s)", [list(calls)])
-            return {str(call) for (call,) in cursor.fetchall()}
+            cursor.execute(
+                "SELECT count(DISTINCT call_id) FROM calls_journalentry WHERE call_id = ANY(%s) AND applied_at IS NULL"
+                " AND call_id NOT IN (SELECT call_id FROM calls_duecall WHERE unapplied_since IS NOT NULL)",
+                [list(calls)],
+            )
+            return int(cursor.fetchone()[0])
 
     def remove(self) -> None:
         """Remove everything that was written here, as the owner: the application may not."""
@@ -192,10 +195,6 @@ class Server(Stack):
         spent = _of_ended_children() - children + sum(self._cpu_seconds().values()) - sum(ours.values())
         return told | {"others_cpu": max(0.0, _busy_seconds() - busy - spent) / passed}
 
-    def settle(self) -> None:
-        """Give the web server's publishers the moment in which they send what they have gathered."""
-        time.sleep(0.3)
-
     def _cpu_seconds(self) -> dict[str, float]:
         """Return the processor time so far of each part that runs as a child of ours or of the run's."""
         found = {name: _of_tree(child.pid) for name, child in self.children.items() if child.poll() is None}
@@ -239,17 +238,19 @@ class Broker:
     def __init__(self) -> None:
         self._client = redis.Redis.from_url(settings.CELERY_BROKER_URL) if _is_redis() else None
 
-    def take_wakeups(self) -> tuple[int, int, set[str]] | None:
-        """Empty the queue; return (messages, wake-ups in them, calls that they name). None: not this kind of broker."""
+    def take_wakeups(self, *, within: float = 0.0) -> int | None:
+        """Empty the queue, but wait for its first message up to `within` seconds; return how many there were.
+
+        None: not this kind of broker.
+        """
         if self._client is None:
             return None
-        messages = self._client.lrange(QUEUE, 0, -1)
+        deadline = time.monotonic() + within
+        while not self._client.llen(QUEUE) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        waiting: int = self._client.llen(QUEUE)
         self._client.delete(QUEUE)
-        items = []
-        for message in messages:
-            body = json.loads(base64.b64decode(json.loads(message)["body"]))
-            items += body[0][0]
-        return len(messages), len(items), {call for _, call in items}
+        return waiting
 
 
 def _is_redis() -> bool:

@@ -9,6 +9,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import generics, serializers, status
 from rest_framework.exceptions import ValidationError
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -287,8 +288,18 @@ class CallRecordings(generics.GenericAPIView[Recording]):
         return self.get_paginated_response(RecordingSerializer(page, many=True).data)
 
 
+class WhateverIsAccepted(DefaultContentNegotiation):
+    """There is one form of a recording, so `Accept` has nothing to choose; errors about it are JSON like all others."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
+        """Take the first, whatever the request accepts."""
+        return renderers[0], renderers[0].media_type
+
+
 class RecordingAudio(APIView):
     """The player's source."""
+
+    content_negotiation_class = WhateverIsAccepted
 
     @extend_schema(
         operation_id="recordings_audio",
@@ -302,4 +313,4 @@ class RecordingAudio(APIView):
             recording = access.get_recording(member, recording_id)
             audio.note_play(member=member, recording=recording)
         # Outside: a stream goes on long after any transaction has ended.
-        return audio.stream(recording, http.headers.get("Range", ""))
+        return audio.stream(recording, http.headers.get("Range", ""), only_if=http.headers.get("If-Range", ""))

@@ -43,16 +43,18 @@ def note_play(*, member: Membership, recording: Recording) -> None:
         Play.objects.create(recording=recording, user=member.user)
 
 
-def stream(recording: Recording, wanted: str) -> HttpResponseBase:
+def stream(recording: Recording, wanted: str, *, only_if: str = "") -> HttpResponseBase:
     """Answer `recording`'s audio: 200 whole, 206 one range of bytes, 416 a range beyond its end.
 
     `wanted` is the request's Range header; anything but one range of bytes is ignored, as RFC 9110 §14.2 allows.
+    `only_if` is its If-Range header: a range of something else than what we have is ignored too (§13.1.5).
     Raises: NotStoredYet, RecordingGone.
     """
     if not recording.stored_at:
         raise NotStoredYet
     size = recording.media_bytes or 0
-    span = _span(wanted, size)
+    tag = f'"{recording.media_sha256}"'
+    span = _span(wanted, size) if only_if in ("", tag) else None
     if span is not None and span[0] >= size:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
     first, last = span or (0, size - 1)
@@ -65,6 +67,7 @@ def stream(recording: Recording, wanted: str) -> HttpResponseBase:
         "Content-Type": "audio/wav",
         "Content-Length": str(last - first + 1),
         "Accept-Ranges": "bytes",
+        "ETag": tag,
         "Cache-Control": "private, no-store",
         "Content-Disposition": f'inline; filename="{recording.recording_sid}.wav"',
     }

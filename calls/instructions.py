@@ -8,8 +8,9 @@ from uuid import UUID
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from calls import addresses
-from calls.models import CallLog, JournalEntry
+from calls import addresses, journal, queries
+from calls.models import CallLog, JournalSource
+from calls.rules import known as rules
 from crm import tenancy
 from crm.numbers import for_display
 from integrations.twilio import twiml
@@ -23,7 +24,7 @@ def answer(organization_id: UUID, call_id: UUID, kind: str, params: Mapping[str,
     """Return the TwiML for one of Twilio's questions; a call that is over, unwanted or too old is hung up."""
     with tenancy.inside(organization_id):
         call = CallLog.objects.select_related("contact").get(pk=call_id)
-        unwanted = JournalEntry.objects.filter(call_id=call_id, kind__in=("hang-up", "given up")).exists()
+        unwanted = _is_unwanted(call)
     with translation.override(call.language):
         if kind == "dial":
             return _after_dial(call, params)
@@ -50,6 +51,17 @@ def answer(organization_id: UUID, call_id: UUID, kind: str, params: Mapping[str,
             status_url=addresses.callback_url(organization_id, call_id, "contact"),
             recording_url=addresses.callback_url(organization_id, call_id, "recording"),
         )
+
+
+def _is_unwanted(call: CallLog) -> bool:
+    """Whether somebody wished the call's end, or it was given up.
+
+    A wish that Twilio refused is granted now, and noted as granted: the answer to the leg's question ends it.
+    """
+    known = rules.fold(journal.news_of(queries.journal(call).filter(source=JournalSource.OURS)))
+    if known.hangup_asked_at and not known.is_hung_up:
+        journal.record_ours(call, "hang-up")
+    return bool(known.hangup_asked_at or known.given_up_at)
 
 
 def _name(call: CallLog) -> str:

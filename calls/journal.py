@@ -39,16 +39,35 @@ OURS: dict[str, Callable[[Mapping[str, Any]], list[News]]] = {
     "refused": lambda said: [words.StartRefused(said["code"], said["message"], datetime.fromisoformat(said["at"]))],
     "unconfirmed": lambda _: [],
     "not found": lambda _: [],
+    "found": lambda _: [],
     "given up": lambda said: [words.GivenUp(datetime.fromisoformat(said["at"]))],
+    "presumed over": lambda _: [words.NoContactLeg()],
     "hang-up": lambda said: [words.HangupAsked(datetime.fromisoformat(said["at"]))],
+    "hang-up in vain": lambda said: [words.HangupInVain(datetime.fromisoformat(said["asked_at"]))],
 }
-READERS = {JournalSource.CALLBACK: CALLBACKS, JournalSource.POLL: POLLS, JournalSource.OURS: OURS}
+# A callback that never came, as Twilio's own record of its requests has it: it tells what the callback would have told.
+# One that is not certainly this call's is named and not read.
+AUDITS: dict[str, Callable[[Mapping[str, Any]], list[News]]] = {
+    **{f"lost {kind}": read for kind, read in CALLBACKS.items()},
+    "lost": lambda _: [],
+    "not at Twilio": lambda _: [],
+}
+READERS = {
+    JournalSource.CALLBACK: CALLBACKS,
+    JournalSource.POLL: POLLS,
+    JournalSource.OURS: OURS,
+    JournalSource.AUDIT: AUDITS,
+}
 
 
-def digest(kind: str, payload: Mapping[str, Any]) -> str:
-    """What makes two facts the same: their kind and everything that was said. 128 bits of SHA-256, in hex."""
-    said = json.dumps([kind, payload], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(said.encode()).hexdigest()[:32]
+def written(payload: Mapping[str, Any]) -> str:
+    """Return a payload as JSON, the same for the same content."""
+    return json.dumps(payload, sort_keys=True, separators=(",", ":"))
+
+
+def digest(kind: str, said: str) -> str:
+    """What makes two facts the same: their kind and all that was said, `written`. 128 bits of SHA-256, in hex."""
+    return hashlib.sha256(f'["{kind}",{said}]'.encode()).hexdigest()[:32]
 
 
 def record(call: CallLog, source: JournalSource, kind: str, payload: Mapping[str, Any]) -> bool:
@@ -56,7 +75,7 @@ def record(call: CallLog, source: JournalSource, kind: str, payload: Mapping[str
     entry = JournalEntry(
         organization_id=call.organization_id,
         call_id=call.pk,
-        digest=digest(kind, payload),
+        digest=digest(kind, written(payload)),
         source=source,
         kind=kind,
         payload=dict(payload),

@@ -1,7 +1,7 @@
 """The call log, its legs, the journal of facts, recordings and who played them."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
@@ -100,6 +100,9 @@ class CallLog(TenantModel):
     language = models.CharField(max_length=10, default="en", help_text=_("What the rep is spoken to in."))
     idempotency_key = models.CharField(max_length=200, null=True)
     request_digest = models.CharField(max_length=64, blank=True)
+    audited_at = models.DateTimeField(null=True, help_text=_("Twilio's own record of its requests was compared."))
+    # When the audit last began to ask about it: a call that cannot be asked about has its next turn after the others.
+    audit_tried_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -170,6 +173,7 @@ class JournalSource(models.TextChoices):
     CALLBACK = "callback", _("Callback")
     POLL = "poll", _("Asked Twilio")
     OURS = "ours", _("Our own step")
+    AUDIT = "audit", _("Nightly audit")
 
 
 class JournalEntry(TenantRow):
@@ -190,6 +194,10 @@ class JournalEntry(TenantRow):
     payload = models.JSONField()
     received_at = models.DateTimeField()
     applied_at = models.DateTimeField(null=True)
+    # One that cannot be applied is set aside and tried again later and later, until it is dead.
+    failures = models.PositiveSmallIntegerField(default=0, db_default=0)
+    last_error = models.CharField(max_length=200, default="", db_default="")
+    retry_at = models.DateTimeField(null=True)
 
     class Meta(TenantRow.Meta):
         verbose_name = _("journal entry")
@@ -222,6 +230,12 @@ class Recording(TenantModel):
     media_bytes = models.PositiveBigIntegerField(null=True)
     media_sha256 = models.CharField(max_length=64, blank=True)
     stored_at = models.DateTimeField(null=True)
+    # While the media is being fetched: the parts that we have, each with its name in our storage and its bytes; which
+    # media they are of (its ETag or date of modification, and how long it is); and the furthest that any visit came.
+    media_parts = models.JSONField(default=list, db_default=Value([], models.JSONField()))
+    media_version = models.CharField(max_length=200, blank=True, default="", db_default="")
+    media_total = models.PositiveBigIntegerField(null=True)
+    media_furthest = models.PositiveBigIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta(TenantModel.Meta):
@@ -258,14 +272,30 @@ class DueCall(models.Model):
 
     call_id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     organization_id = models.UUIDField()
-    due_at = models.DateTimeField(db_index=True)
+    due_at = models.DateTimeField(null=True, help_text=_("Empty: nothing but dead facts keep this note."))
+    is_live = models.BooleanField(default=False, db_default=False, help_text=_("The conversation is not over."))
     asked = models.PositiveSmallIntegerField(default=0)
     failures = models.PositiveSmallIntegerField(default=0)
     last_error = models.CharField(max_length=500, blank=True)
+    unapplied_since = models.DateTimeField(null=True, help_text=_("When the oldest fact came that no worker applied."))
+    aside_since = models.DateTimeField(
+        null=True, help_text=_("When the oldest fact came that failed, and waits for its next try.")
+    )
+    dead = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text=_("How many facts could not be applied for good.")
+    )
 
     class Meta:
         verbose_name = _("due call")
         verbose_name_plural = _("due calls")
+        indexes = [
+            models.Index(
+                fields=["organization_id", "unapplied_since"],
+                name="calls_unapplied",
+                condition=Q(unapplied_since__isnull=False),
+            ),
+            models.Index(fields=["organization_id", "due_at"], name="calls_due_fairly"),
+        ]
 
     def __str__(self) -> str:
         return str(self.call_id)

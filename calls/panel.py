@@ -2,16 +2,17 @@
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Self
+from uuid import UUID
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from calls import queries
-from calls.errors import NoPhone
-from calls.models import CallLog, CallStatus, Direction, JournalSource, Leg, LegStatus, Party, Stage
-from calls.sentences import error_sentence
+from calls.errors import CallInProgress, NoPhone
+from calls.models import CallLog, CallStatus, Direction, DueCall, JournalSource, Leg, LegStatus, Party, Stage
+from calls.sentences import error_sentence, stuck_sentences
 from crm.errors import AppError
 from crm.models import Membership
 from crm.numbers import for_display
@@ -22,16 +23,36 @@ from integrations.twilio.errors import TwilioNotConnected
 LINGERS = timedelta(minutes=2)
 # Twilio answers a start within a second or two; what takes longer is worth a word.
 UNCONFIRMED_AFTER = timedelta(seconds=5)
+# Twilio tells of an end within a second or two as well.
+UNENDED_AFTER = timedelta(seconds=5)
+# A call on which nobody talks, and of which nothing new was heard for this long, may be over.
+SILENT_AFTER = timedelta(seconds=60)
 # Talk time may come a moment after the end.
 SETTLES = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
+class Stuck:
+    """A live call that keeps its rep from the next one without being a conversation.
+
+    `sentence` says why, and when Twilio is asked again; `ends` whether Hang up can do anything for it still.
+    """
+
+    call_id: UUID
+    sentence: str
+    ends: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Readiness:
-    """Can the member start a call now? `blocked` says why never, `busy` that another call is in the way."""
+    """Can the member start a call now? `blocked` says why never, `busy` that another call is in the way.
+
+    `stuck` is that other call, if it is one that the member has reason to wonder about.
+    """
 
     blocked: str = ""
     busy: bool = False
+    stuck: Stuck | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +70,13 @@ class Panel:
     error_code: int | None = None
     alert: str = ""
     alert_code: int | None = None
+    stuck: Stuck | None = None
 
     @property
     def seen(self) -> str:
         """A digest of everything but the clock: while it is the same, a page need not be told again."""
-        said = (self.call and str(self.call.pk), self.status, self.tone, self.live, self.polls, self.ending, self.alert)
+        call_id = self.call and str(self.call.pk)
+        said = (call_id, self.status, self.tone, self.live, self.polls, self.ending, self.alert, self.stuck)
         return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
     @property
@@ -68,7 +91,15 @@ def readiness(member: Membership) -> Readiness:
         return Readiness(blocked=str(NoPhone.message))
     if not TwilioAccount.objects.exists():
         return Readiness(blocked=str(TwilioNotConnected.message))
-    return Readiness(busy=queries.live_call(member) is not None)
+    call = queries.live_call(member)
+    return Readiness(busy=call is not None, stuck=_stuck(call, _History.of(call)) if call else None)
+
+
+def why_busy(member: Membership) -> CallInProgress:
+    """Return the refusal of a second call: which one is in the way, and why it still is, if it is stuck."""
+    call = queries.live_call(member)
+    stuck = _stuck(call, _History.of(call)) if call else None
+    return CallInProgress(stuck.sentence if stuck else None, details={"call": str(call.pk)} if call else {})
 
 
 def whom(call: CallLog) -> str:
@@ -99,6 +130,8 @@ def panel(member: Membership, *, dismissed: str | None = None) -> Panel:
 
 def refused(found: Panel, error: AppError) -> Panel:
     """Return the panel with what went wrong in it; a call that never began has nothing else to say."""
+    if not found.live and "call" not in error.details:
+        found = Panel()  # not the last call's name over somebody else's refusal
     alert = replace(found, alert=str(error.message), alert_code=error.twilio_code, error_code=None)
     if found.live:
         return alert
@@ -130,9 +163,64 @@ def tone(call: CallLog) -> str:
     return "bad" if call.status == CallStatus.FAILED else "missed"
 
 
+@dataclass(frozen=True, slots=True)
+class _History:
+    """What a live call's journal says of waiting."""
+
+    last_news_at: datetime
+    hangup_asked_at: datetime | None
+    is_unknown: bool  # Twilio was asked, and did not know the call
+
+    @classmethod
+    def of(cls, call: CallLog) -> Self:
+        """Read it off the journal."""
+        entries = list(queries.journal(call).values_list("source", "kind", "received_at"))
+        ours = {kind: at for source, kind, at in entries if source == JournalSource.OURS}  # the last of each
+        news = [at for source, _kind, at in entries if source in (JournalSource.CALLBACK, JournalSource.POLL)]
+        asked, in_vain = ours.get("hang-up"), ours.get("hang-up in vain")
+        if asked and in_vain and in_vain > asked:
+            asked = None  # Twilio did not do it, and whoever pressed was told
+        return cls(max([*news, call.created_at]), asked, "not found" in ours)
+
+
+def _stuck(call: CallLog, history: _History) -> Stuck | None:
+    """Say why a live call holds its rep up, or None when it is as it should be."""
+    now, asked = timezone.now(), history.hangup_asked_at
+    ends = True
+    if not call.confirmed:
+        if asked is None and now - call.created_at <= UNCONFIRMED_AFTER:
+            return None
+        why, ends = ("unwanted", False) if asked else ("unconfirmed", True)
+    elif asked is not None:
+        if now - asked <= UNENDED_AFTER:
+            return None
+        why = "ending"
+    elif now - history.last_news_at > SILENT_AFTER and not _is_conversation(call):
+        why = "silent"
+    else:
+        return None
+    due_at = DueCall.objects.filter(pk=call.pk).values_list("due_at", flat=True).first()
+    return Stuck(
+        call.pk,
+        stuck_sentences(
+            whom(call),
+            why,
+            asks_in=(due_at - now).total_seconds() if due_at else 0,
+            is_last_question=history.is_unknown and not call.confirmed,
+        ),
+        ends,
+    )
+
+
+def _is_conversation(call: CallLog) -> bool:
+    """People talk for long without news; but when a leg is over, they do not talk."""
+    return call.stage == Stage.TALKING and not any(leg.ended_at for leg in call.legs.all())
+
+
 def _live(call: CallLog) -> Panel:
     talking = call.stage == Stage.TALKING
-    ending = queries.journal(call).filter(source=JournalSource.OURS, kind="hang-up").exists()
+    history = _History.of(call)
+    ending = history.hangup_asked_at is not None
     seconds = None
     if talking and call.answered_at:
         seconds = max(int((timezone.now() - call.answered_at).total_seconds()), 0)
@@ -145,6 +233,7 @@ def _live(call: CallLog) -> Panel:
         polls=True,
         ending=ending,
         seconds=None if ending else seconds,
+        stuck=_stuck(call, history),
     )
 
 

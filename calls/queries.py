@@ -2,7 +2,7 @@
 
 from django.db.models import QuerySet
 
-from calls.models import LIVE, CallLog, Direction, JournalEntry, Recording
+from calls.models import LIVE, CallLog, Direction, DueCall, JournalEntry, Recording
 from crm.models import Membership
 
 
@@ -30,3 +30,8 @@ def journal(call: CallLog) -> QuerySet[JournalEntry]:
 def recordings(call: CallLog) -> QuerySet[Recording]:
     """Return the recordings of `call`, oldest first."""
     return Recording.objects.filter(call_id=call.pk).order_by("id")
+
+
+def is_watched(call: CallLog) -> bool:
+    """Whether the sweeper comes again for `call`: it lives, or something of it is still owed."""
+    return DueCall.objects.filter(pk=call.pk).exclude(due_at=None).exists()

@@ -1,30 +1,27 @@
-"""What workers do: each task is the function that it names, for the calls that its message stands for."""
+"""What workers do: each task is the function that it names. The database says what waits.
+
+Messages carry no work, but for the audit's: where it goes on, and whether it owes a look at what it left out. Should
+that one be lost, the next night's begins anew.
+"""
 
 from celery import shared_task
 
-from calls.reconcile import apply, ask, media
-from calls.reconcile import sweep as sweeper
+from calls.reconcile import audit, sweep
 
 
-@shared_task(name="calls.apply_callbacks")
-def apply_callbacks(items: list[list[str]]) -> None:
-    """Fold what was stored into the rows of these (organization, call)."""
-    sweeper.attempt(apply.apply_callbacks, items)
+@shared_task(name="calls.apply")
+def apply() -> None:
+    """Apply the facts that wait."""
+    sweep.apply_waiting()
 
 
-@shared_task(name="calls.check_call")
-def check_call(items: list[list[str]]) -> None:
-    """Ask Twilio what these (organization, call) still lack."""
-    sweeper.attempt(ask.check_call, items)
+@shared_task(name="calls.look")
+def look() -> None:
+    """Ask Twilio what calls lack, and fetch their recordings."""
+    sweep.look_at_due()
 
 
-@shared_task(name="calls.store_recording")
-def store_recording(items: list[list[str]]) -> None:
-    """Fetch the media of these (organization, call)."""
-    sweeper.attempt(media.store_recordings, items)
-
-
-@shared_task(name="calls.sweep")
-def sweep() -> None:
-    """Find the calls that are due."""
-    sweeper.sweep()
+@shared_task(name="calls.audit")
+def audit_next(after: str = "", owing: bool = False) -> None:
+    """Compare a piece of one organization's calls with Twilio's record of its requests, and pass on to the next."""
+    audit.audit_next(after, owing=owing)

@@ -1,8 +1,8 @@
 """Pages about contacts and calls: whom to call, the live panel, the history, one call."""
 
 import hashlib
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +14,12 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from calls import access, queries
+from calls import access, journal, queries, sentences
 from calls import panel as panels
 from calls.errors import CallIsOver
 from calls.models import CallLog, CallStatus, JournalEntry, Recording, RecordingStatus
 from calls.reconcile.apply import apply_callbacks
-from calls.sentences import error_sentence
+from calls.rules.explain import Told, Word, explain
 from calls.services.hangup import hang_up
 from calls.services.start import start_call
 from crm import access as crm_access
@@ -29,13 +29,11 @@ from crm.doors import in_organization
 from crm.errors import AppError, NotFound
 from crm.models import Contact, Membership
 from crm.pages import is_part, page
-from integrations.twilio.words import timestamp
+from integrations.twilio.words import News, timestamp
 
 PAGE_ROWS = 50
 COUNTED = 1000
 TIMELINE_ROWS = 20
-# Where a journal entry says what became of what it tells about, the most telling first.
-STATUS_WORDS = ("DialCallStatus", "RecordingStatus", "CallStatus", "status")
 # How long after its end a call's page waits for the recording.
 RECORDING_COMES = timedelta(minutes=10)
 
@@ -153,6 +151,8 @@ def _panel(request: Any, error: AppError | None = None) -> HttpResponse:
         elif request.GET.get("seen") == found.seen:
             return HttpResponse(status=204)
         response = render(request, "calls/_panel.html", {"panel": found})
+    if request.method == "POST" or "seen" in request.GET:
+        response["HX-Trigger"] = "call-changed"  # lists of calls that are open follow
     if error is not None:
         response.status_code = error.status
         response["X-Swap"] = "yes"  # static/app.js: an error, and yet the page to show
@@ -205,13 +205,29 @@ def calls(request: Any) -> HttpResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that a journal entry says: what it was before, what it became, and whose word stands if not this."""
+
+    label: str
+    after: sentences.Shown
+    before: sentences.Shown | None = None
+    won: bool = False
+    overruled_by: "Entry | None" = None
+    stands: sentences.Shown | None = None
+
+
+@dataclass(slots=True)
 class Entry:
-    """A journal entry, with the time that Twilio says it happened at, and what it says became of it."""
+    """A journal entry with the time that it happened at, what it changed, and what became of its word."""
 
     entry: JournalEntry
-    event_at: Any
+    number: int
+    title: str
     status: str
-    parameters: list[tuple[str, Any]]
+    event_at: datetime | None
+    parameters: list[tuple[str, sentences.Shown]]
+    is_news: bool
+    lines: list[Line] = field(default_factory=list)
 
 
 @page
@@ -223,7 +239,10 @@ def call(request: Any, call_id: UUID) -> HttpResponse:
     entries = list(queries.journal(found))
     recordings = list(queries.recordings(found))
     ready = panels.readiness(request.member)
-    told = [found.updated_at, len(entries), ready, [(one.status, one.stored_at) for one in recordings]]
+    told = [
+        *(found.updated_at, ready.blocked, ready.busy, [(one.status, one.stored_at) for one in recordings]),
+        [(one.digest, one.applied_at, one.failures) for one in entries],
+    ]
     seen = hashlib.sha256(repr(told).encode()).hexdigest()[:16]
     polls = _polls(found, recordings)
     if polls and request.htmx and request.GET.get("seen") == seen:
@@ -231,10 +250,11 @@ def call(request: Any, call_id: UUID) -> HttpResponse:
     context = {
         "call": found,
         "row": _row(found),
-        "error": error_sentence(found),
+        "error": sentences.error_sentence(found),
         "legs": list(found.legs.all()),
-        "journal": [_entry(one) for one in entries],
+        "journal": _journal(found, entries),
         "recordings": recordings,
+        "is_watched": queries.is_watched(found),
         "no_recording": "" if recordings else _no_recording(found),
         "polls": polls,
         "seen": seen,
@@ -244,13 +264,58 @@ def call(request: Any, call_id: UUID) -> HttpResponse:
     return render(request, "calls/_call.html" if is_part(request, "call") else "calls/call.html", context)
 
 
-def _entry(entry: JournalEntry) -> Entry:
+def _journal(call: CallLog, entries: list[JournalEntry]) -> list[Entry]:
+    """Tell the entries: each with what it changed when they are folded in order of arrival."""
+    told = explain([_news(one) for one in entries], settled=None if call.is_live else call.status)
+    shown = [_entry(number, entry, one) for number, (entry, one) in enumerate(zip(entries, told, strict=True), start=1)]
+    for one, about in zip(shown, told, strict=True):
+        one.lines = [_line(word, shown) for word in about.words]
+    return shown
+
+
+def _news(entry: JournalEntry) -> list[News] | None:
+    """What an entry says; None while the call does not know it. A note of a kind that is no news says nothing."""
+    if entry.applied_at is None:
+        return None
+    try:
+        return journal.news_of([entry])
+    except (LookupError, TypeError, ValueError):
+        return []
+
+
+def _entry(number: int, entry: JournalEntry, told: Told) -> Entry:
     said = entry.payload
     return Entry(
         entry=entry,
-        event_at=timestamp(str(said.get("Timestamp") or "")),
-        status=str(next((said[name] for name in STATUS_WORDS if name in said), "")),
-        parameters=sorted(said.items()),
+        number=number,
+        title=sentences.entry_title(entry.source, entry.kind),
+        status=sentences.entry_status(said),
+        event_at=_event_at(said),
+        parameters=[(name, sentences.parameter_value(value)) for name, value in sorted(said.items())],
+        is_news=told.said,
+    )
+
+
+def _event_at(said: dict[str, Any]) -> datetime | None:
+    """When it happened: by Twilio's clock where it says so, by ours for a step of our own."""
+    try:
+        return timestamp(str(said.get("Timestamp") or "")) or datetime.fromisoformat(str(said.get("at")))
+    except ValueError:
+        return None
+
+
+def _line(word: Word, entries: list[Entry]) -> Line:
+    def shown(value: Any) -> sentences.Shown:
+        return sentences.field_value(word.field, value)
+
+    overruled = word.overruled_by is not None
+    return Line(
+        label=sentences.field_label(word.field),
+        before=shown(word.before) if word.changed and word.before is not None else None,
+        after=shown(word.after),
+        won=word.won,
+        overruled_by=entries[word.overruled_by] if word.overruled_by is not None else None,
+        stands=shown(word.stands) if overruled else None,
     )
 
 

@@ -2,22 +2,24 @@
 
 import logging
 from functools import partial
+from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
-from psycopg.types.json import Jsonb
 
 from calls import instructions, journal
+from calls.reconcile.apply import APPLY
 from crm import wake
 from integrations.access import Credentials, callback_credentials
 from integrations.twilio.signatures import signature_is_valid
-from integrations.twilio.words import sid_of
+from integrations.twilio.words import sid_of, storable
 from integrations.vault import SealBroken
 
 logger = logging.getLogger(__name__)
@@ -25,7 +27,7 @@ logger = logging.getLogger(__name__)
 MOST_BYTES = 64 * 1024
 MOST_FIELDS = 200
 FORM = "application/x-www-form-urlencoded"
-APPLY = "calls.apply_callbacks"
+NUL = r"\u0000"  # as JSON writes it
 
 
 class Refused(Exception):
@@ -39,29 +41,30 @@ class Refused(Exception):
 @csrf_exempt
 @login_not_required
 @require_POST
-def callback(request: HttpRequest, organization_id: UUID, call_id: UUID, kind: str) -> HttpResponse:
+def callback(request: HttpRequest, organization_id: str, call_id: str, kind: str) -> HttpResponse:
     """Take one callback: 204, or TwiML where Twilio asks for it, only after it was committed; 503 if it could not be.
 
     403 and nothing stored for whatever the organization's account did not sign, or that names another account or SID.
     """
+    organization, call = UUID(organization_id), UUID(call_id)
     try:
         params = _form(request)
-        account = _signer(request, organization_id, params)
+        account = _signer(request, organization, params)
         _check_account(account, params)
         sid = params.get("ParentCallSid", "") if kind == "contact" else params.get("CallSid", "")
-        stored = _store(organization_id, call_id, sid, kind, params)
+        stored = _store(organization, call, sid, kind, params)
     except Refused as refusal:
         logger.warning("Refused a %s callback for %s: %s", kind, organization_id, refusal)
         return HttpResponse(f"{refusal}\n", status=refusal.status, content_type="text/plain")
-    except (DatabaseError, SealBroken):
+    except (DatabaseError, SealBroken, ImproperlyConfigured):
         logger.exception("A %s callback could not be stored", kind)
         return _try_again()
     if stored:
-        wake.after_commit(APPLY, str(organization_id), str(call_id))
+        wake.after_commit(APPLY)
     if kind not in instructions.ANSWERS:
         return HttpResponse(status=204)
     try:
-        twiml = instructions.answer(organization_id, call_id, kind, params)
+        twiml = instructions.answer(organization, call, kind, params)
     except DatabaseError:
         logger.exception("No TwiML could be made for a %s callback", kind)
         return _try_again()
@@ -101,12 +104,9 @@ def _form(request: HttpRequest) -> dict[str, str | list[str]]:
 
 def _signer(request: HttpRequest, organization_id: UUID, params: dict[str, str | list[str]]) -> Credentials:
     """Return the organization's account if it signed this request, over the address that we are known by."""
-    signature = request.headers.get("X-Twilio-Signature", "")
-    signed = QueryDict(mutable=True)
-    for name, value in params.items():
-        signed.setlist(name, [value] if isinstance(value, str) else value)
+    signature = request.META.get("HTTP_X_TWILIO_SIGNATURE", "")
     check = partial(
-        signature_is_valid, url=settings.PUBLIC_BASE_URL + request.get_full_path(), params=signed, signature=signature
+        signature_is_valid, url=settings.PUBLIC_BASE_URL + request.get_full_path(), params=params, signature=signature
     )
     # With what this process remembers first; a token that was replaced a moment ago is read anew.
     for fresh in (False, True) if signature else ():
@@ -123,15 +123,16 @@ def _check_account(account: Credentials, params: dict[str, str | list[str]]) -> 
 
 def _store(organization_id: UUID, call_id: UUID, sid: object, kind: str, params: dict[str, str | list[str]]) -> bool:
     """Commit the callback; False when it is a repeat. Raises: Refused, DatabaseError."""
-    if sid_of("CA", sid) is None or (kind == "contact" and params.get("CallSid") == sid):
+    if sid_of("CA", sid) is None:
         raise Refused(403, "No call SID.")
-    payload = _without_nul(params)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT calls_store_callback(%s, %s, %s, %s, %s, %s)",
-            [organization_id, call_id, sid, journal.digest(kind, payload), kind, Jsonb(payload)],  # type: ignore[list-item]
-        )
-        (answer,) = cursor.fetchone()
+    if kind == "contact" and (sid_of("CA", params.get("CallSid")) is None or params["CallSid"] == sid):
+        raise Refused(403, "No SID of a contact's leg.")
+    if kind == "recording" and sid_of("RE", params.get("RecordingSid")) is None:
+        raise Refused(403, "No recording SID.")
+    said = journal.written(params)
+    if NUL in said:
+        said = journal.written(_without_nul(params))
+    answer = _ask_twice([organization_id, call_id, sid, journal.digest(kind, said), kind, said])
     if answer == "unknown call":
         raise Refused(403, "No such call.")
     if answer == "foreign sid":
@@ -139,13 +140,31 @@ def _store(organization_id: UUID, call_id: UUID, sid: object, kind: str, params:
     return bool(answer == "stored")
 
 
+def _ask_twice(arguments: list[Any]) -> str:
+    """Return the SQL function's answer; on a connection that died since its last use, ask again on a new one.
+
+    Asking a second time does no harm, so the round trip that would ask first whether the connection is alive is saved.
+    """
+
+    def ask() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT calls_store_callback(%s, %s, %s, %s, %s, %s)", arguments)
+            answer: str = cursor.fetchone()[0]
+            return answer
+
+    used_before = connection.connection is not None
+    connection.health_check_done = True  # type: ignore[attr-defined]  # Django's own flag; the stubs miss it
+    try:
+        return ask()
+    except DatabaseError:
+        if not used_before or connection.is_usable():
+            raise
+        connection.close()
+        return ask()
+
+
 def _without_nul(params: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
-    """PostgreSQL's jsonb holds every character but NUL."""
-
-    def clean(value: str) -> str:
-        return value.replace("\x00", "\ufffd")
-
     return {
-        clean(name): clean(value) if isinstance(value, str) else [clean(one) for one in value]
+        storable(name): storable(value) if isinstance(value, str) else [storable(one) for one in value]
         for name, value in params.items()
     }

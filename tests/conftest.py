@@ -21,6 +21,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import Client
 from django.test.utils import setup_databases, teardown_databases
+from django.utils import translation
 
 from calls.models import CallLog, DueCall, JournalEntry
 from calls.services.start import start_call
@@ -78,6 +79,16 @@ class Company:
     def id(self) -> UUID:
         """The organization's."""
         return self.organization.pk
+
+    def connect(self, *, auth_token: str = "", **rules: Any) -> None:
+        """Connect its Twilio account again, with another token or other rules of calling."""
+        connect_twilio(
+            organization=self.organization,
+            account_sid=self.account_sid,
+            auth_token=auth_token,
+            default_caller_id=self.number,
+            **rules,
+        )
 
     def account(self) -> dict[str, Any]:
         """What the simulated Twilio knows of it."""
@@ -287,7 +298,7 @@ def world(_world: World) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def _workers(_world: World) -> Iterator[None]:
-    processes = ("worker", "beat")
+    processes = ("worker", "asker", "beat")
     # What tests without workers have left to be done is theirs, and would keep these busy.
     celery_app.control.purge()
     DueCall.objects.all().delete()
@@ -302,7 +313,7 @@ def _workers(_world: World) -> Iterator[None]:
 
 @pytest.fixture
 def running(world: World, _workers: None) -> World:
-    """Web, simulator, worker and beat: everything that `make demo` runs."""
+    """Web, simulator, workers and beat: everything that `make demo` runs."""
     return world
 
 
@@ -317,8 +328,10 @@ def company(world: World, ours: Company) -> Company:
 
 
 @pytest.fixture(autouse=True)
-def _forget_credentials() -> None:
+def _forget() -> Iterator[None]:
     callback_credentials.clear()
+    yield
+    translation.deactivate()  # Django's test client leaves the last request's language behind
 
 
 def read_call(company: Company, call_id: UUID) -> CallLog:
@@ -342,7 +355,7 @@ def callbacks_of(company: Company, call_id: UUID) -> SimpleNamespace:
 @pytest.fixture
 def quiet(_world: World, world: World) -> Iterator[World]:
     """Web and simulator, and certainly no worker or beat: an earlier test's are stopped, and started again after."""
-    stopped = [name for name in ("beat", "worker") if name in _world.stack.children]
+    stopped = [name for name in ("beat", "worker", "asker") if name in _world.stack.children]
     for name in stopped:
         _world.stack.children.pop(name).stop()
     yield world

@@ -1,67 +1,104 @@
 """Fold a call's journal into its row."""
 
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from calls import journal, queries
 from calls.models import CallLog, DueCall, JournalEntry, JournalSource, Leg, Recording, RecordingStatus
+from calls.reconcile import dead
 from calls.rules import known as rules
 from calls.rules.outcome import Outcome, outcome
-from calls.rules.owed import Situation, next_look, questions
+from calls.rules.owed import Situation, fetches_media, next_look, questions
 from crm import tenancy, wake
 
 logger = logging.getLogger(__name__)
 
-CHECK, STORE = "calls.check_call", "calls.store_recording"
+APPLY, LOOK = "calls.apply", "calls.look"
+LEG_FIELDS = ["call_sid", "parent_call_sid", "status", "started_at", "answered_at", "ended_at"]
+LEG_FIELDS += ["duration_seconds", "sip_response_code"]
 
 
 def apply_callbacks(organization_id: UUID, call_id: UUID, *, ask: bool = True) -> Situation | None:
     """Fold everything known of a call into its row, legs and recordings; return where it stands, None if it is gone.
 
     All facts are folded anew each time, so it does not matter which of them were applied before, by whom, or in which
-    order they came. The call's row is locked, so two workers take turns; the sweeper's note of it too, so that a
-    callback which is being stored meanwhile renews the note after us. With `ask`, a worker is woken at once to ask
-    Twilio for what is missing, or to fetch media.
+    order they came. The sweeper's note is locked first, as by whoever stores a callback, so that one which is being
+    stored meanwhile renews the note after us; then the call's row, so that two workers take turns. With `ask`, a
+    worker is woken at once to ask Twilio for what is missing, or to fetch media. A fact that cannot be applied is set
+    aside, and the others go on without it (calls/reconcile/dead.py).
     """
     with tenancy.inside(organization_id):
+        due = _note(organization_id, call_id)
         call = CallLog.objects.select_for_update(no_key=True).filter(pk=call_id).first()
         if call is None:
-            DueCall.objects.filter(pk=call_id).delete()
+            due.delete()
             return None
-        due = _note(call)
-        entries = list(queries.journal(call))
-        known = rules.fold(journal.news_of(entries))
+        everything = list(queries.journal(call))
+        entries: Sequence[JournalEntry] = [entry for entry in everything if not dead.is_aside(entry)]
+        try:
+            with transaction.atomic():
+                saved = _save(call, entries)
+        except dead.PASSING:
+            raise
+        except Exception:  # noqa: BLE001  one fact is wrong, or all are right and something else is: then it raises again
+            call.refresh_from_db()
+            entries = dead.without_culprits(call, entries, _save)
+            saved = _save(call, entries)
         fresh = [entry.digest for entry in entries if entry.applied_at is None]
-        _save_legs(call, known)
-        _save_recordings(call, known)
-        over = _save_call(call, known)
-        JournalEntry.objects.filter(call_id=call.pk, digest__in=fresh).update(applied_at=timezone.now())
-        situation = _situation(call, due, entries, known, over)
-        _schedule(call, situation)
-        if ask and questions(situation):
-            wake.after_commit(CHECK, str(organization_id), str(call_id))
-        if ask and situation.media_owed:
-            wake.after_commit(STORE, str(organization_id), str(call_id))
+        if fresh:
+            JournalEntry.objects.filter(call_id=call.pk, digest__in=fresh).update(
+                applied_at=timezone.now(), failures=0, last_error="", retry_at=None
+            )
+        situation = _situation(call, due, entries, saved)
+        at_once = ask and bool(questions(situation) or fetches_media(situation))
+        applied = {entry.digest for entry in entries}
+        aside = [entry for entry in everything if entry.digest not in applied]
+        _schedule(call, situation, aside, at_once=at_once)
+        if situation.media_owed and not fetches_media(situation):
+            for one in filter(_is_owed, saved.recordings):
+                logger.error("Call %s: recording %s was never fetched, and is given up", call.pk, one.recording_sid)
+        if at_once:
+            wake.after_commit(LOOK)
     return situation
 
 
-def _note(call: CallLog) -> DueCall:
+def _note(organization_id: UUID, call_id: UUID) -> DueCall:
     """Lock the sweeper's note of this call, made first where there is none.
 
     Without it nothing would hold back a callback that is stored after we have read the journal, and settling the call
     would remove the note that came with it.
     """
-    note = DueCall(call_id=call.pk, organization_id=call.organization_id, due_at=timezone.now())
-    DueCall.objects.bulk_create([note], ignore_conflicts=True)
-    return DueCall.objects.select_for_update().get(pk=call.pk)
+    while (locked := DueCall.objects.select_for_update().filter(pk=call_id).first()) is None:
+        # There is none, or whoever held it has settled the call meanwhile, and removed it.
+        note = DueCall(call_id=call_id, organization_id=organization_id, due_at=timezone.now())
+        DueCall.objects.bulk_create([note], ignore_conflicts=True)
+    return locked
 
 
-def _save_call(call: CallLog, known: rules.Known) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    known: rules.Known
+    outcome: Outcome
+    recordings: Sequence[Recording]
+
+
+def _save(call: CallLog, entries: Sequence[JournalEntry]) -> _Saved:
+    """Fold entries and write what they amount to."""
+    known = rules.fold(journal.news_of(entries))
+    _save_legs(call, known)
+    recordings = _save_recordings(call, known)
+    return _Saved(known, _save_call(call, known, recordings), recordings)
+
+
+def _save_call(call: CallLog, known: rules.Known, recordings: Sequence[Recording]) -> Outcome:
     over = outcome(known)
     if not call.is_live and over.status != call.status:
         # Should two sources ever contradict each other: what a manager has read stays, and somebody is told.
@@ -75,7 +112,7 @@ def _save_call(call: CallLog, known: rules.Known) -> Outcome:
     call.started_at = over.started_at
     call.confirmed = known.agent.call_sid is not None
     call.call_sid = known.agent.call_sid
-    main = Recording.objects.filter(call=call).exclude(status=RecordingStatus.ABSENT).order_by("id").first()
+    main = min((one for one in recordings if one.status != RecordingStatus.ABSENT), key=_begun, default=None)
     if main is not None:
         call.recording_sid, call.recording_duration = main.recording_sid, main.duration_seconds
         call.recording_url = f"/api/v1/recordings/{main.pk}/audio" if main.stored_at else None
@@ -84,27 +121,33 @@ def _save_call(call: CallLog, known: rules.Known) -> Outcome:
 
 
 def _save_legs(call: CallLog, known: rules.Known) -> None:
-    for role, leg in ((Leg.LegRole.AGENT, known.agent), (Leg.LegRole.CONTACT, known.contact)):
-        if leg == rules.Leg():
-            continue
-        Leg.objects.update_or_create(
-            call=call,
+    legs = [
+        Leg(
+            organization_id=call.organization_id,
+            call_id=call.pk,
             role=role,
-            defaults={
-                "call_sid": leg.call_sid,
-                "parent_call_sid": leg.parent_call_sid,
-                "status": leg.status,
-                "started_at": leg.initiated_at or leg.ringing_at or leg.answered_at,
-                "answered_at": leg.answered_at,
-                "ended_at": leg.ended_at,
-                "duration_seconds": leg.duration_seconds,
-                "sip_response_code": leg.sip_response_code,
-            },
+            call_sid=leg.call_sid,
+            parent_call_sid=leg.parent_call_sid,
+            status=leg.status,
+            started_at=leg.initiated_at or leg.ringing_at or leg.answered_at,
+            answered_at=leg.answered_at,
+            ended_at=leg.ended_at,
+            duration_seconds=leg.duration_seconds,
+            sip_response_code=leg.sip_response_code,
         )
+        for role, leg in ((Leg.LegRole.AGENT, known.agent), (Leg.LegRole.CONTACT, known.contact))
+        if leg != rules.Leg()
+    ]
+    Leg.objects.bulk_create(legs, update_conflicts=True, unique_fields=["call", "role"], update_fields=LEG_FIELDS)
 
 
-def _save_recordings(call: CallLog, known: rules.Known) -> None:
+def _save_recordings(call: CallLog, known: rules.Known) -> Sequence[Recording]:
+    """Write what is known of the call's recordings; return them as they stand, oldest first."""
+    if not known.recordings:
+        return []
+    rows = {row.recording_sid: row for row in queries.recordings(call)}
     for sid, found in known.recordings.items():
+        row = rows.get(sid) or Recording(organization_id=call.organization_id, call_id=call.pk, recording_sid=sid)
         values: dict[str, Any] = {
             "duration_seconds": found.duration_seconds,
             "channels": found.channels,
@@ -113,35 +156,59 @@ def _save_recordings(call: CallLog, known: rules.Known) -> None:
         }
         if found.status in RecordingStatus.values:
             values["status"] = found.status
-        Recording.objects.update_or_create(call=call, recording_sid=sid, defaults=values)
+        is_new = sid not in rows
+        if is_new or any(getattr(row, name) != value for name, value in values.items()):
+            rows[sid] = row
+            for name, value in values.items():
+                setattr(row, name, value)
+            # Only what facts say: another worker may be bringing its media home, and writes the rest.
+            row.save(update_fields=None if is_new else values)
+    return sorted(rows.values(), key=lambda row: row.pk)
 
 
-def _situation(
-    call: CallLog, due: DueCall, entries: list[JournalEntry], known: rules.Known, over: Outcome
-) -> Situation:
+def _begun(recording: Recording) -> tuple[bool, Any, str]:
+    """The conversation's recording is the one that began first, whichever we heard of first."""
+    return recording.started_at is None, recording.started_at, recording.recording_sid
+
+
+def _situation(call: CallLog, due: DueCall, entries: Sequence[JournalEntry], saved: _Saved) -> Situation:
     told = [entry for entry in entries if entry.source != JournalSource.OURS]
     news = any(entry.applied_at is None for entry in told)
     last_news: datetime = max((entry.received_at for entry in told), default=call.created_at)
     return Situation(
-        known=known,
-        outcome=over,
+        known=saved.known,
+        outcome=saved.outcome,
         created_at=call.created_at,
         last_news_at=max(last_news, call.created_at),
         now=timezone.now(),
         asked=0 if news else due.asked,
         ring_seconds=call.rings_for_seconds,
         recording_expected=call.is_recorded,
-        media_owed=Recording.objects.filter(call=call, status=RecordingStatus.COMPLETED, stored_at=None).exists(),
+        media_owed=any(map(_is_owed, saved.recordings)),
     )
 
 
-def _schedule(call: CallLog, situation: Situation) -> None:
-    """Say when the sweeper should come again; a call that owes nothing leaves its list."""
-    look = next_look(situation)
-    if look is None:
-        DueCall.objects.filter(pk=call.pk).delete()
+def _is_owed(recording: Recording) -> bool:
+    return recording.status == RecordingStatus.COMPLETED and recording.stored_at is None
+
+
+def _schedule(call: CallLog, situation: Situation, aside: Sequence[JournalEntry], *, at_once: bool) -> None:
+    """Say when the sweeper should come again; a call that owes nothing leaves its list, unless it has dead facts."""
+    look = timezone.now() if at_once else next_look(situation)
+    moments = [moment for moment in (look, *(entry.retry_at for entry in aside)) if moment is not None]
+    dead_facts = sum(dead.is_dead(entry) for entry in aside)
+    note = DueCall.objects.filter(pk=call.pk)
+    if not moments and not dead_facts:
+        note.delete()
         return
-    DueCall.objects.filter(pk=call.pk).update(due_at=look, asked=situation.asked, failures=0, last_error="")
+    note.update(
+        due_at=min(moments, default=None),
+        is_live=call.is_live,
+        asked=situation.asked,
+        unapplied_since=None,
+        aside_since=min((entry.received_at for entry in aside if not dead.is_dead(entry)), default=None),
+        dead=dead_facts,
+    )
 
 
 def note_question_in_vain(call_id: UUID) -> None:

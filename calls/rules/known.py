@@ -135,8 +135,20 @@ class Known:
     phone_error: int | None = None
     refused: tuple[int, str, datetime] | None = None
     given_up_at: datetime | None = None
-    hangup_asked_at: datetime | None = None
+    hangup_asked_at: datetime | None = None  # the last time
+    hangup_in_vain: datetime | None = None  # the last such wish that ended nothing
     recordings: dict[str, Recording] = field(default_factory=dict)
+
+    @property
+    def is_asked_out(self) -> bool:
+        """Twilio was asked after both legs' end, and has nothing to add about the contact's."""
+        return bool(self.both_legs_asked or self.no_contact_leg)
+
+    @property
+    def is_hung_up(self) -> bool:
+        """A member asked for the end, and nothing says that it came to nothing."""
+        asked, in_vain = self.hangup_asked_at, self.hangup_in_vain
+        return asked is not None and (in_vain is None or asked > in_vain)
 
 
 JOINS: dict[str, Callable[[Any, Any], Any]] = {
@@ -153,7 +165,8 @@ JOINS: dict[str, Callable[[Any, Any], Any]] = {
     "phone_error": greatest,
     "refused": least,
     "given_up_at": least,
-    "hangup_asked_at": least,
+    "hangup_asked_at": greatest,
+    "hangup_in_vain": greatest,
     "recordings": join_recordings,
 }
 
@@ -196,6 +209,8 @@ def lift(news: News) -> Known:
             return Known(given_up_at=at)
         case words.HangupAsked(at=at):
             return Known(hangup_asked_at=at)
+        case words.HangupInVain(asked_at=at):
+            return Known(hangup_in_vain=at)
 
 
 def fold(news: Iterable[News]) -> Known:

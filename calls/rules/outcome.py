@@ -5,7 +5,7 @@ may have been busy, or never rung. Where proof is missing, `questions` says what
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from calls.rules.known import STATUS_ORDER, Known, furthest
 from integrations.twilio.words import FINAL
@@ -22,6 +22,8 @@ STAGE_QUEUED, RINGING_AGENT, RINGING_CONTACT, TALKING, ENDED = (
 )
 # Without a `DialCallStatus` of its own Twilio tells of an unreachable TwiML only in its debugger.
 INSTRUCTIONS_UNREACHABLE = 11200
+# Twilio's times are whole seconds, and a leg that is ended takes its child with it.
+TOGETHER = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +112,16 @@ def _end(known: Known) -> _End | None:
     if contact == BUSY:
         return _End(BUSY, CONTACT, CONTACT)
     if contact == FAILED:
-        return _End(FAILED, CONTACT, SYSTEM, _error(known))
+        return _End(FAILED, CONTACT, SYSTEM, _dial_error(known))
     if contact in (NO_ANSWER, CANCELED):
         return _contact_not_reached(known)
     if known.agent.is_over and contact is None:
         return _agent_not_connected(known)
+    if known.agent.is_over and known.no_contact_leg:
+        # A contact's leg that Twilio's lists lack, or never end: it ended with its parent at the latest.
+        if _talked(known):
+            return _End(COMPLETED, None, _who_hung_up(known))
+        return _End(CANCELED, None, MEMBER if known.is_hung_up else AGENT)
     return None
 
 
@@ -122,19 +129,19 @@ def _contact_answered(known: Known) -> _End | None:
     """The contact's leg was answered and is over. Whether it was ever bridged, only `<Dial>`'s action says."""
     if known.dial_bridged is False:
         return _End(NO_ANSWER, CONTACT, CONTACT)
-    if known.dial_status is None and not known.both_legs_asked:
+    if known.dial_status is None and not known.is_asked_out:
         return None
     return _End(COMPLETED, None, _who_hung_up(known))
 
 
 def _contact_not_reached(known: Known) -> _End | None:
     """The contact's phone rang out, or the rep hung up meanwhile: Twilio says either word for either."""
-    if known.hangup_asked_at:
-        return _End(CANCELED, None, MEMBER)
     left = _agent_left(known)
     if left is None:
         return None
-    return _End(CANCELED, None, AGENT) if left else _End(NO_ANSWER, CONTACT, SYSTEM)
+    if not left:
+        return _End(NO_ANSWER, CONTACT, SYSTEM)
+    return _End(CANCELED, None, MEMBER if known.is_hung_up else AGENT)
 
 
 def _agent_left(known: Known) -> bool | None:
@@ -146,17 +153,17 @@ def _agent_left(known: Known) -> bool | None:
     if known.contact_left_first is not None:
         return not known.contact_left_first
     if not known.agent.is_over or known.agent.ended_at is None or known.contact.ended_at is None:
-        return known.agent.is_over if known.both_legs_asked else None
+        return known.agent.is_over if known.is_asked_out else None
     if known.agent.ended_at != known.contact.ended_at:
         return known.agent.ended_at < known.contact.ended_at
-    return True if known.both_legs_asked else None
+    return True if known.is_asked_out else None
 
 
 def _agent_not_connected(known: Known) -> _End | None:
     """The agent leg is over and nothing is known of a contact leg."""
     agent = known.agent.status
-    if agent == CANCELED or (known.hangup_asked_at and agent != COMPLETED):
-        return _End(CANCELED, None, MEMBER if known.hangup_asked_at else SYSTEM)
+    if agent == CANCELED:
+        return _End(CANCELED, None, MEMBER if known.is_hung_up else SYSTEM)
     if agent == BUSY:
         return _End(BUSY, AGENT, AGENT)
     if agent == NO_ANSWER:
@@ -166,7 +173,7 @@ def _agent_not_connected(known: Known) -> _End | None:
     # Answered and over. Was the contact rung? A prompt that ran out, or no child at Twilio, says no.
     if known.key_pressed is not False and not known.no_contact_leg:
         return None
-    if known.hangup_asked_at:
+    if known.is_hung_up:
         return _End(CANCELED, None, MEMBER)
     if known.key_pressed is False:
         return _End(NO_ANSWER, AGENT, SYSTEM)
@@ -179,13 +186,21 @@ def _agent_not_connected(known: Known) -> _End | None:
 
 def _who_hung_up(known: Known) -> str | None:
     """Who ended a conversation; None when no fact says so."""
-    if known.hangup_asked_at:
+    if known.contact_left_first or _outlived(known):  # the agent leg was still up, so nobody had ended it
+        return CONTACT
+    if known.is_hung_up:
         return MEMBER
-    if known.contact_left_first is not None:
-        return CONTACT if known.contact_left_first else AGENT
+    if known.contact_left_first is False:
+        return AGENT
     if known.agent.ended_at and known.contact.ended_at and known.agent.ended_at > known.contact.ended_at:
         return CONTACT
     return None
+
+
+def _outlived(known: Known) -> bool:
+    """Whether the agent leg ended so long after the contact's that what ended the one did not end the other."""
+    agent, contact = known.agent.ended_at, known.contact.ended_at
+    return agent is not None and contact is not None and agent - contact >= TOGETHER
 
 
 def _ended_at(known: Known) -> datetime | None:
@@ -197,15 +212,31 @@ def _ended_at(known: Known) -> datetime | None:
 
 
 def _talk_seconds(known: Known) -> int | None:
-    """Seconds from the bridge to its end: the contact leg's, never the agent leg's."""
+    """Seconds from the bridge to its end: the contact leg's, never the agent leg's.
+
+    Where nobody tells of that leg's end, the recording from its answer is as long; or else it ended with the agent's.
+    """
     if known.contact.duration_seconds is not None:
         return known.contact.duration_seconds
     if known.dial_seconds is not None:
         return known.dial_seconds
-    if known.contact.answered_at and known.contact.ended_at:
-        return int((known.contact.ended_at - known.contact.answered_at).total_seconds())
+    recorded = [one.duration_seconds for one in known.recordings.values() if one.duration_seconds is not None]
+    if recorded and known.contact.ended_at is None:
+        return max(recorded)
+    ended_at = known.contact.ended_at or known.agent.ended_at
+    if known.contact.answered_at and ended_at:
+        return int((ended_at - known.contact.answered_at).total_seconds())
     return None
 
 
 def _error(known: Known) -> int | None:
     return known.contact.error_code or known.agent.error_code or known.phone_error or None
+
+
+def _dial_error(known: Known) -> int | None:
+    """Why the contact's phone could not be called. 11xxx and 12xxx are about our answers to Twilio's requests.
+
+    Whoever was dialled had been instructed for: such an error is about `<Dial>`'s action, when that request was lost.
+    """
+    code = _error(known)
+    return None if code is not None and 11000 <= code < 13000 else code

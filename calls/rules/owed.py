@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from calls.rules.known import Known
-from calls.rules.outcome import FAILED, Outcome, contact_status
+from calls.rules.outcome import COMPLETED, FAILED, Outcome, contact_status
 
 # An unconfirmed start: callbacks settle it, or two empty lists, the second after this much silence.
 UNCONFIRMED_FIRST, UNCONFIRMED_AGAIN = timedelta(seconds=20), timedelta(seconds=200)
@@ -14,11 +14,19 @@ NEWS_FIRST, NEWS_LAST = timedelta(seconds=60), timedelta(minutes=10)
 CALLBACK_WINDOW = timedelta(seconds=15)
 # Twilio may queue a call for 24 hours; we announced `ring_seconds` and wait this much longer.
 QUEUE_GRACE = timedelta(seconds=30)
+# A wish to end a call whose answer never came may not have been done: Twilio is told again.
+HANGUP_AGAIN = timedelta(seconds=10)
 # A recording that nobody told us of is asked for this often after the end; then it is taken for lost at Twilio.
 RECORDING_WAITS = tuple(timedelta(seconds=s) for s in (5, 20, 60, 300, 1800, 7200, 21600, 86400))
 
 # What Twilio has not told of an ended call by then, it never will.
 LAST_LOOK = timedelta(hours=48)
+# Its media is another matter: Twilio keeps that until somebody deletes it, and what is in the way is ours to mend (a
+# token that was replaced, an account whose bill is a month's). Asked for with waits that grow with the silence, so it
+# comes home a twelfth of an outage later at most; after a month somebody must be told.
+MEDIA_LAST_WAIT, MEDIA_LAST_LOOK = timedelta(hours=4), timedelta(days=30)
+# So often after any news, however old that is: a dead letter may be replayed after a month.
+MEDIA_TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,7 @@ class Questions:
     agent_leg: bool = False
     contact_leg: bool = False
     recordings: bool = False
-    cancel: bool = False  # still queued long after the wait that we announced
+    cancel: bool = False  # still queued long after the wait that we announced, or nobody wants it any more
 
     def __bool__(self) -> bool:
         return self.find_call or self.agent_leg or self.contact_leg or self.recordings or self.cancel
@@ -53,7 +61,7 @@ class Situation:
 def recording_missing(situation: Situation) -> bool:
     """A conversation was to be recorded, and no recording has come to an end that we know of."""
     over = situation.outcome
-    if not (situation.recording_expected and over.status == "completed" and over.duration_seconds):
+    if not (situation.recording_expected and over.status == COMPLETED and over.duration_seconds != 0):
         return False
     finals = [r for r in situation.known.recordings.values() if r.status in ("completed", "absent", "failed")]
     return not finals
@@ -79,17 +87,27 @@ def next_look(situation: Situation) -> datetime | None:
 
     What is already due is not due again at once: it waits longer with every question that brought nothing.
     """
-    moments = list(_moments(situation).values())
-    if situation.media_owed and not _too_late(situation):
-        moments.append(situation.now)
-    again = situation.now + min(timedelta(seconds=2 ** min(situation.asked, 20)), NEWS_LAST)
-    return max(min(moments), again) if moments else None
+    moments, looks = _moments(situation).values(), []
+    doubled = timedelta(seconds=2 ** min(situation.asked, 20))
+    if moments:
+        looks.append(max(min(moments), situation.now + min(doubled, NEWS_LAST)))
+    if fetches_media(situation):
+        silence = situation.now - situation.last_news_at
+        looks.append(situation.now + min(doubled, max(NEWS_LAST, min(silence / 12, MEDIA_LAST_WAIT))))
+    return min(looks, default=None)
+
+
+def fetches_media(situation: Situation) -> bool:
+    """Whether Twilio is (still) asked for media that is owed."""
+    young = situation.now - situation.last_news_at <= MEDIA_LAST_LOOK
+    return situation.media_owed and (young or situation.asked < MEDIA_TRIES or not situation.outcome.is_final)
 
 
 def _moments(situation: Situation) -> dict[str, datetime]:
     """When each question that is open falls due. A live call always has one."""
     known, over, asked = situation.known, situation.outcome, situation.asked
-    if known.refused or known.given_up_at or _too_late(situation):
+    refused = known.refused and known.agent.status is None
+    if refused or known.given_up_at or _too_late(situation):
         return {}
     if known.agent.call_sid is None:
         return {"find_call": situation.last_news_at + (UNCONFIRMED_FIRST if asked == 0 else UNCONFIRMED_AGAIN)}
@@ -101,8 +119,14 @@ def _moments(situation: Situation) -> dict[str, datetime]:
         moments["contact_leg"] = situation.last_news_at + _news_wait(asked)
     if known.agent.is_over and (not over.is_final or _cause_missing(situation)):
         moments["contact_leg"] = situation.last_news_at + _proof_wait(situation)
+    contact = known.contact
+    if over.status == COMPLETED and contact.call_sid and contact.answered_at is None and not known.is_asked_out:
+        moments["contact_leg"] = situation.last_news_at + CALLBACK_WINDOW
     if not over.is_final and known.agent.status in (None, "queued", "initiated") and not known.instructed:
         moments["cancel"] = situation.created_at + timedelta(seconds=situation.ring_seconds) + QUEUE_GRACE
+    if not over.is_final and not known.agent.is_over and known.is_hung_up and known.hangup_asked_at:
+        again = known.hangup_asked_at + HANGUP_AGAIN
+        moments["cancel"] = min(again, moments.get("cancel", again))
     if recording_missing(situation) and asked < len(RECORDING_WAITS):
         moments["recordings"] = situation.last_news_at + RECORDING_WAITS[asked]
     return moments
@@ -117,7 +141,7 @@ def _cause_missing(situation: Situation) -> bool:
     known, over = situation.known, situation.outcome
     if over.status != FAILED or over.error_code is not None or contact_status(known) != FAILED:
         return False
-    return not (known.both_legs_asked or known.no_contact_leg)
+    return not known.is_asked_out
 
 
 def _proof_wait(situation: Situation) -> timedelta:

@@ -11,7 +11,8 @@ from django.db import IntegrityError
 from django.utils import timezone, translation
 
 from calls import addresses, errors, journal
-from calls.models import LIVE, CallLog, Direction, DueCall, JournalSource
+from calls.models import CallLog, Direction, DueCall, JournalSource
+from calls.panel import why_busy
 from calls.reconcile.apply import apply_callbacks
 from calls.rules.owed import UNCONFIRMED_FIRST
 from crm import access, tenancy
@@ -110,7 +111,10 @@ def _insert(
         request_digest=digest,
     )
     DueCall.objects.create(
-        call_id=call.pk, organization_id=call.organization_id, due_at=timezone.now() + UNCONFIRMED_FIRST
+        call_id=call.pk,
+        organization_id=call.organization_id,
+        due_at=timezone.now() + UNCONFIRMED_FIRST,
+        is_live=True,
     )
     return call
 
@@ -149,10 +153,10 @@ def _lost_race(member: Membership, key: str | None, digest: str, error: Integrit
         earlier = _earlier(member, key, digest)
         if earlier is not None:
             return earlier.pk
-        live = CallLog.objects.filter(user=member.user, direction=Direction.OUTBOUND, status__in=LIVE).first()
-    if live is None and "one_live_call_per_member" not in str(error):
+        refusal = why_busy(member)
+    if not refusal.details and "one_live_call_per_member" not in str(error):
         raise error
-    raise errors.CallInProgress(details={"call": str(live.pk)} if live else {}) from error
+    raise refusal from error
 
 
 def _ask_twilio(call: CallLog, account: Credentials) -> None:
@@ -162,7 +166,8 @@ def _ask_twilio(call: CallLog, account: Credentials) -> None:
         return addresses.callback_url(call.organization_id, call.pk, kind)
 
     refusal: TwilioRejected | TwilioUnreachable | None = None
-    fact: tuple[str, dict[str, Any]]
+    # Until we know better. Whatever is raised, the journal tells that Twilio was asked.
+    fact: tuple[str, dict[str, Any]] = ("unconfirmed", {})
     try:
         resource = client.place_call(
             account,
@@ -174,16 +179,16 @@ def _ask_twilio(call: CallLog, account: Credentials) -> None:
         )
         fact = ("accepted", resource)
     except TwilioUnconfirmed:
-        logger.warning("Call %s is unconfirmed: Twilio's answer did not come", call.pk)
-        fact = ("unconfirmed", {})
+        logger.warning("Call %s is unconfirmed: Twilio's answer did not come, or cannot be read", call.pk)
     except (TwilioRejected, TwilioUnreachable) as error:
         refusal = error
         fact = ("refused", {"code": error.twilio_code, "message": error.code})
-    with tenancy.inside(call.organization_id):
-        if fact[0] == "accepted":
-            journal.record(call, JournalSource.POLL, *fact)
-        else:
-            journal.record_ours(call, fact[0], **fact[1])
+    finally:
+        with tenancy.inside(call.organization_id):
+            if fact[0] == "accepted":
+                journal.record(call, JournalSource.POLL, *fact)
+            else:
+                journal.record_ours(call, fact[0], **fact[1])
     apply_callbacks(call.organization_id, call.pk)
     if refusal is not None:
         refusal.details = {"call": str(call.pk)}

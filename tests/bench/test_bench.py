@@ -41,8 +41,8 @@ def test_a_tiny_run_measures_both_sides_and_leaves_nothing_behind(tmp_path: Path
     assert result["ratio"] > 0
     found = result["checks"]
     assert found["answered"] == found["stored"] > 0
-    assert found["other_answers"] == found["calls_not_woken"] == 0
-    assert found["wakeups"] > 0
+    assert found["other_answers"] == found["forgotten"] == found["turns_without_message"] == 0
+    assert found["messages"] > 0
     assert not result["database"]["durable"]  # as the tests' own PostgreSQL is
     assert Organization.objects.count() == before
     with connections["owner"].cursor() as cursor:
@@ -52,7 +52,14 @@ def test_a_tiny_run_measures_both_sides_and_leaves_nothing_behind(tmp_path: Path
 
 def result(**changes: Any) -> dict[str, Any]:
     """A run in which everything was well."""
-    checks = {"stored": 9, "answered": 9, "other_answers": 0, "calls_not_woken": 0, "ran_dry": False}
+    checks = {
+        "stored": 9,
+        "answered": 9,
+        "other_answers": 0,
+        "forgotten": 0,
+        "turns_without_message": 0,
+        "ran_dry": False,
+    }
     return {
         "ratio": changes.pop("ratio", 0.2),
         "database": {"durable": changes.pop("durable", True)},
@@ -71,7 +78,8 @@ def test_a_good_run_is_zero() -> None:
         {"durable": False},
         {"stored": 8},
         {"other_answers": 1},
-        {"calls_not_woken": 1},
+        {"forgotten": 1},
+        {"turns_without_message": 1},
         {"ran_dry": True},
     ],
     ids=lambda wrong: next(iter(wrong)),

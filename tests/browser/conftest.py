@@ -1,5 +1,6 @@
 """The demo's stack on a database of its own, at a person's pace, and browsers to use it with."""
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from crm.local.services import Services
 from crm.local.stack import Stack
@@ -16,6 +17,7 @@ from crm.local.stack import Stack
 CHROMIUM = os.environ.get("CHROMIUM") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+logger = logging.getLogger(__name__)
 PHONE, DESK = {"width": 375, "height": 812}, {"width": 1440, "height": 900}
 
 
@@ -98,13 +100,25 @@ def log_in(
     page.get_by_role("button", name=labels[2]).click()
 
 
+WIDE = """() => {
+  const width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= width) return [];
+  const reach = (one) => one.getBoundingClientRect().right;
+  const wide = [...document.body.querySelectorAll("*")].filter((one) => reach(one) > width + 0.5);
+  return ["wider than " + width + ":", ...wide.map((one) => one.outerHTML.slice(0, 120))];
+}"""
+
+
 def fits(page: Page) -> bool:
-    """Whether nothing on the page is wider than the window."""
-    return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
+    """Whether nothing on the page is wider than the window; what is, is logged."""
+    wide = page.evaluate(WIDE)
+    if wide:
+        logger.warning("%s", "\n".join(wide))
+    return not wide
 
 
-def picture(page: Page, name: str) -> None:
-    """Keep a screenshot in the folder that SCREENSHOTS names, if it does."""
+def picture(page: Page | Locator, name: str) -> None:
+    """Keep a screenshot of a page, or of a part at its full height, in the folder that SCREENSHOTS names, if any."""
     folder = os.environ.get("SCREENSHOTS")
     if folder:
         page.screenshot(path=Path(folder) / f"{name}.png")

@@ -47,7 +47,13 @@ def test_a_rep_plays_a_whole_call_in_two_tabs(open_page: Callable[..., Page], de
     player = page.locator("audio")
     expect(player).to_be_visible(timeout=20_000)  # it appears by itself once the recording is here
     expect(page.locator("#legs-title ~ .legs")).to_contain_text("Contact's phone")
-    assert page.locator(".journal > li").count() >= 13
+    journal = page.locator(".journal > li")
+    assert journal.count() >= 13
+    answered = journal.filter(has_text="Contact's phone: status callback").filter(has_text="Ringing → Connected")
+    expect(answered).to_contain_text("Contact answered")
+    expect(answered.locator(".won").first).to_be_visible()
+    picture(page.locator("#call"), "call-journal")
+    address = page.url
     # The player seeks: the browser asks for a range, and plays from there.
     # In one promise: Playwright's own polling would need eval, which the page's CSP refuses.
     assert page.evaluate(SEEK) >= 2
@@ -57,6 +63,21 @@ def test_a_rep_plays_a_whole_call_in_two_tabs(open_page: Callable[..., Page], de
     expect(page.get_by_role("main")).to_contain_text(CONTACT)
     picture(page, "history")
     assert fits(page)
+
+    narrow = open_page(demo.web_url, viewport={"width": 320, "height": 640})
+    log_in(narrow, demo, REP)
+    narrow.goto(address)
+    expect(narrow.locator(".facts").first).to_be_visible()
+    assert fits(narrow)
+
+    mobile = open_page(demo.web_url, viewport=PHONE, language="pt-BR")
+    log_in(mobile, demo, REP, labels=("E-mail", "Senha", "Entrar"))
+    mobile.goto(address)
+    expect(mobile.locator(".journal")).to_contain_text("Telefone do contato: aviso de status")
+    mobile.locator(".journal details").last.locator("summary").click()
+    expect(mobile.locator(".journal .parameters").last).to_contain_text("RecordingStatus")
+    assert fits(mobile)
+    picture(mobile.locator("#call"), "call-journal-phone")
 
 
 def test_a_rep_cancels_while_the_own_phone_rings(open_page: Callable[..., Page], demo: Stack) -> None:
@@ -72,6 +93,23 @@ def test_a_rep_cancels_while_the_own_phone_rings(open_page: Callable[..., Page],
     expect(page.get_by_role("button", name="Call Carla Dias").first).to_be_enabled()
 
 
+def test_another_tab_follows_a_call_and_its_history_too(open_page: Callable[..., Page], demo: Stack) -> None:
+    page = open_page(demo.web_url)
+    log_in(page, demo, "admin@aurora.example")
+    page.goto(f"{demo.web_url}/calls/")
+    rows = page.locator("#calls > li")
+    before = rows.count()
+    other = page.context.new_page()
+    other.goto(f"{demo.web_url}/contacts/")
+    other.get_by_role("button", name="Call Bruno Lima").first.click()
+    expect(other.locator("#panel-status")).to_contain_text("Calling your phone")
+    # Nobody touches the first tab.
+    expect(page.locator("#panel-status")).to_contain_text("Calling your phone", timeout=15_000)
+    expect(rows).to_have_count(before + 1)
+    other.get_by_role("complementary", name="Your call").get_by_role("button", name="Cancel").click()
+    expect(rows.first).to_contain_text("Canceled", timeout=15_000)
+
+
 def test_every_page_fits_and_speaks_portuguese(open_page: Callable[..., Page], demo: Stack) -> None:
     for viewport in (PHONE, DESK):
         page = open_page(demo.web_url, viewport=viewport, language="pt-BR")
@@ -83,3 +121,26 @@ def test_every_page_fits_and_speaks_portuguese(open_page: Callable[..., Page], d
         expect(page.locator("html")).to_have_attribute("lang", "pt-br")
         picture(page, f"history-{viewport['width']}")
         assert fits(page)
+
+
+def test_a_rep_with_a_stuck_call_is_told_why_and_ends_it(open_page: Callable[..., Page], demo: Stack) -> None:
+    faults = f"{demo.simulator_url}/simulator/faults"
+    page = open_page(demo.web_url, viewport=PHONE, language="pt-BR")
+    log_in(page, demo, "manager@aurora.example", labels=("E-mail", "Senha", "Entrar"))
+    page.request.put(faults, data=[{"on": "create", "do": "cut-before"}])
+    try:
+        page.get_by_role("button", name="Ligar para Bruno Lima").first.click()
+        stuck = page.locator("#stuck")
+        expect(stuck).to_contain_text("A Twilio não confirmou sua última ligação para Bruno Lima", timeout=15_000)
+    finally:
+        page.request.put(faults, data=[])
+    expect(page.locator("#panel")).to_contain_text("A Twilio não confirmou")
+    assert fits(page)
+    picture(page, "stuck-phone")
+    page.set_viewport_size(DESK)
+    picture(page, "stuck-desk")
+    stuck.get_by_role("button", name="Encerrar essa ligação").click()
+    expect(stuck).to_contain_text("Você cancelou sua última ligação", timeout=15_000)
+    expect(stuck.get_by_role("button")).to_have_count(0)
+    page.reload()
+    expect(stuck).to_contain_text("Você cancelou sua última ligação", timeout=15_000)

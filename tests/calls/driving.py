@@ -4,21 +4,26 @@ import base64
 import hashlib
 import hmac
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import connection
 from django.db.models import F
 from django.test import Client
+from django.utils import timezone
+from kombu import Connection
 
 from calls.addresses import callback_url
 from calls.models import CallLog, DueCall, JournalEntry
 from calls.reconcile.apply import apply_callbacks
 from calls.reconcile.ask import check_call
 from crm import tenancy
-from tests.conftest import Company, read_call, read_journal
+from crm.celery import app
+from tests.conftest import Company, make_company, read_call, read_journal
 
 # One for all: each new one would look through every static file again (whitenoise).
 _client = Client()
@@ -42,9 +47,40 @@ def let_pass(company: Company, call_id: UUID, seconds: float) -> None:
     """Make everything that is known of a call `seconds` older, as if nothing had been heard since."""
     by = timedelta(seconds=seconds)
     with tenancy.inside(company.id):
+        # The note first, as whoever stores or applies does: in another order we would wait for each other.
+        DueCall.objects.filter(pk=call_id).update(due_at=F("due_at") - by)
         CallLog.objects.filter(pk=call_id).update(created_at=F("created_at") - by)
         JournalEntry.objects.filter(call_id=call_id).update(received_at=F("received_at") - by)
-        DueCall.objects.filter(pk=call_id).update(due_at=F("due_at") - by)
+
+
+def dropped(company: Company, *kinds_of_webhook: str, **match: str) -> list[dict[str, Any]]:
+    """Faults: no webhook of these kinds reaches us, for this company alone."""
+    rule = {"on": "webhook", "do": "drop", "account": company.account_sid, "times": None}
+    return [rule | {"match": {"kind": kind, **match}} for kind in kinds_of_webhook]
+
+
+def rest(company: Company, on: str, do: str, **more: Any) -> dict[str, Any]:
+    """A fault in Twilio's REST API, for this company alone."""
+    return {"on": on, "do": do, "account": company.account_sid, **more}
+
+
+def quick(company: Company) -> None:
+    """Ring for five seconds instead of thirty."""
+    company.connect(ring_seconds=5)
+
+
+def live_calls(count: int, company: Company | None = None) -> list[tuple[Company, UUID]]:
+    """Make calls that are due now, at no cost to Twilio."""
+    made = []
+    company = company or make_company("Swept")
+    for _ in range(count):
+        with tenancy.inside(company.id):
+            call = CallLog.objects.create(
+                to_number=company.contact_number, from_number=company.number, agent_number="+5511987654321"
+            )
+        DueCall.objects.create(call_id=call.pk, organization_id=company.id, due_at=timezone.now())
+        made.append((company, call.pk))
+    return made
 
 
 def due(call_id: UUID) -> DueCall | None:
@@ -110,3 +146,33 @@ def unapplied_without_a_note() -> int:
             " AND NOT EXISTS (SELECT 1 FROM calls_duecall d WHERE d.call_id = j.call_id)"
         )
         return int(cursor.fetchone()[0])
+
+
+@contextmanager
+def own_queue() -> Iterator[Callable[[], list[str]]]:
+    """A queue at the real broker that only this test reads: the task of each message that waits there."""
+    url = app.conf.broker_url
+    name = f"wake-{uuid4().hex}"
+    before = app.conf.task_default_queue
+    app.conf.task_default_queue = name
+    app.amqp.queues = app.amqp.Queues(None)
+    try:
+        with Connection(url) as reader:
+            queue = reader.SimpleQueue(name)
+
+            def messages() -> list[str]:
+                found: list[str] = []
+                while True:
+                    try:
+                        message = queue.get(block=False)
+                    except queue.Empty:
+                        return found
+                    message.ack()
+                    found.append(str(message.headers["task"]))
+
+            yield messages
+            queue.queue.delete()
+            queue.close()
+    finally:
+        app.conf.task_default_queue = before
+        app.amqp.queues = app.amqp.Queues(None)

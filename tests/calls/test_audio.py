@@ -121,6 +121,30 @@ def test_a_malformed_or_multiple_range_is_answered_with_the_whole(
     assert (answer.status_code, answer.body == MEDIA) == (200, True)
 
 
+@pytest.mark.parametrize("only_if", ['"abc"', 'W/"abc"', "Sat, 01 Aug 2026 10:00:00 GMT", "*", "x"])
+def test_a_range_of_something_else_is_answered_with_the_whole(
+    ours: Company, recording: Recording, only_if: str
+) -> None:
+    """RFC 9110 §13.1.5: a player that goes on with an earlier download gets the whole if it is not the same."""
+    for asked in ("bytes=0-99", f"bytes={SIZE * 9}-"):
+        answer = listen(ours.rep, recording, **{"Range": asked, "If-Range": only_if})
+        assert (answer.status_code, answer.body == MEDIA) == (200, True)
+
+
+def test_a_download_that_broke_off_goes_on_with_the_same_recording(ours: Company, recording: Recording) -> None:
+    tag = listen(ours.rep, recording)["ETag"]
+    answer = listen(ours.rep, recording, **{"Range": "bytes=100-", "If-Range": tag})
+    assert (answer.status_code, answer["ETag"], answer.body) == (206, tag, MEDIA[100:])
+
+
+@pytest.mark.parametrize("accept", ["audio/*", "audio/wav", "audio/webm, video/*;q=0.9", "text/html", "x", "*/*", ""])
+def test_a_player_may_accept_what_it_likes(ours: Company, recording: Recording, accept: str) -> None:
+    answer = listen(ours.rep, recording, Accept=accept)
+    assert (answer.status_code, answer["Content-Type"]) == (200, "audio/wav")
+    missing = listen(ours.rep, make_recording(make_call(ours, status="completed", stage="ended")), Accept=accept)
+    assert (missing.status_code, missing["Content-Type"]) == (404, "application/json")
+
+
 @pytest.mark.parametrize("length", [4300, 5000, 60_000])
 def test_a_number_longer_than_any_file_is_ignored_or_beyond_the_end_and_no_error(
     ours: Company, recording: Recording, length: int

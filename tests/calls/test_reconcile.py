@@ -15,52 +15,35 @@ from django.db import connection
 from django.utils import timezone
 
 from calls import journal
-from calls.models import CallLog, DueCall, JournalEntry
+from calls.addresses import callback_url
+from calls.models import DueCall, JournalEntry
 from calls.reconcile import sweep as sweeper
 from calls.reconcile.apply import apply_callbacks
 from calls.services.start import start_call
-from calls.tasks import check_call as check_task
-from crm import tenancy
-from integrations.services import connect_twilio
+from crm import tenancy, wake
+from integrations.access import credentials
+from integrations.twilio import client
 from integrations.twilio.errors import TwilioUnreachable
 from tests.calls.driving import (
     apply,
     check,
+    dropped,
     due,
     kinds,
     let_pass,
+    live_calls,
     over_at_twilio,
+    own_queue,
+    quick,
+    rest,
     send_callback,
     stored_state,
     unapplied_without_a_note,
 )
 from tests.conftest import Company, World, callbacks_of, eventually, make_company, read_call, read_journal
 
-ORDERS = int(os.environ.get("CALLBACK_ORDERS", "60"))  # how many random orders are played
 ROUNDS = int(os.environ.get("RACE_ROUNDS", "60"))
 SEED = int(os.environ.get("CALLBACK_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
-
-
-def dropped(company: Company, *kinds_of_webhook: str, **match: str) -> list[dict[str, Any]]:
-    """Faults: no webhook of these kinds reaches us, for this company alone."""
-    rule = {"on": "webhook", "do": "drop", "account": company.account_sid, "times": None}
-    return [rule | {"match": {"kind": kind, **match}} for kind in kinds_of_webhook]
-
-
-def rest(company: Company, on: str, do: str, **more: Any) -> dict[str, Any]:
-    """A fault in Twilio's REST API, for this company alone."""
-    return {"on": on, "do": do, "account": company.account_sid, **more}
-
-
-def quick(company: Company) -> None:
-    """Ring for five seconds instead of thirty."""
-    connect_twilio(
-        organization=company.organization,
-        account_sid=company.account_sid,
-        auth_token="",
-        default_caller_id=company.number,
-        ring_seconds=5,
-    )
 
 
 # --- lost callbacks ---
@@ -136,7 +119,12 @@ def test_a_live_call_without_news_is_asked_for_again_and_again_but_ever_less(qui
     quiet.twilio.faults(*dropped(company, "status"))
     call_id = quiet.call(company)
     eventually(lambda: "key" in callbacks_of(company, call_id).kinds, what="the key")
-    eventually(lambda: quiet.twilio.ask("GET", f"phones/{company.contact_number}")["state"] == "in call")
+
+    def both_talk() -> bool:
+        live = quiet.twilio.ask("GET", "state")["calls"]["live"]
+        return [one["status"] for one in live if one["account_sid"] == company.account_sid] == ["in-progress"] * 2
+
+    eventually(both_talk, what="the contact answers")
     let_pass(company, call_id, 61)
     row = check(company, call_id)
     assert (row.status, row.stage) == ("in-progress", "talking")  # known from Twilio's answer alone
@@ -173,7 +161,7 @@ def test_a_call_queued_too_long_is_canceled(quiet: World, company: Company) -> N
 def test_a_call_whose_start_was_never_answered_is_found_by_its_callbacks(quiet: World, company: Company) -> None:
     quiet.twilio.faults(rest(company, "create", "cut-after"))
     call_id = quiet.call(company)
-    assert not read_call(company, call_id).confirmed
+    assert "unconfirmed" in kinds(company, call_id)
     over_at_twilio(company, quiet)
     row = apply(company, call_id)
     assert row.confirmed
@@ -195,6 +183,47 @@ def test_a_call_whose_start_was_never_answered_is_found_in_twilios_list(quiet: W
     assert (row.confirmed, row.call_sid) == (True, made["sid"])
     assert (row.status, row.unanswered_by) == ("no-answer", "agent")
     assert len(quiet.twilio.calls_made(company)) == 1
+
+
+@pytest.mark.stack
+def test_two_lost_starts_to_one_phone_each_find_their_own_call(quiet: World, company: Company) -> None:
+    quick(company)
+    company.manager.phone_number = company.rep.phone_number
+    with tenancy.inside(company.id):
+        company.manager.save(update_fields=["phone_number"])
+    quiet.twilio.phone(company.rep.phone_number, does="no-answer")
+    cut = rest(company, "create", "cut-after", times=2)
+    quiet.twilio.faults(cut, *dropped(company, "status"))
+    first = quiet.call(company)
+    second = quiet.call(company, company.manager)
+    over_at_twilio(company, quiet)
+    asked = quiet.twilio.ask("GET", f"requests?account_sid={company.account_sid}")["requests"]
+    for call_id in (second, first):
+        let_pass(company, call_id, 21)
+        sid = check(company, call_id).call_sid
+        assert {str(call_id) in one["url"] for one in asked if one["call_sid"] == sid} == {True}
+
+
+@pytest.mark.stack
+def test_a_strangers_call_to_the_same_phone_is_not_taken_for_the_lost_one(quiet: World, company: Company) -> None:
+    quiet.twilio.faults(rest(company, "create", "cut-before"), *dropped(company, "status", "twiml"))
+    call_id = quiet.call(company)
+    account = credentials(company.id)
+    assert account is not None
+    another = callback_url(company.id, uuid4(), "agent")
+    client.place_call(
+        account,
+        to=company.rep.phone_number,
+        from_number=company.number,
+        answer_url=another,
+        fallback_url=another,
+        status_url=another,
+    )
+    over_at_twilio(company, quiet)
+    for _ in range(2):
+        let_pass(company, call_id, 201)
+        row = check(company, call_id)
+    assert (row.status, row.error_message, row.call_sid) == ("failed", "unconfirmed", None)
 
 
 @pytest.mark.stack
@@ -294,20 +323,6 @@ def only_ours() -> None:
     DueCall.objects.all().delete()
 
 
-def live_calls(count: int, company: Company | None = None) -> list[tuple[Company, UUID]]:
-    """Make calls that are due now, at no cost to Twilio."""
-    made = []
-    company = company or make_company("Swept")
-    for _ in range(count):
-        with tenancy.inside(company.id):
-            call = CallLog.objects.create(
-                to_number=company.contact_number, from_number=company.number, agent_number="+5511987654321"
-            )
-        DueCall.objects.create(call_id=call.pk, organization_id=company.id, due_at=timezone.now())
-        made.append((company, call.pk))
-    return made
-
-
 @pytest.mark.stack
 def test_callbacks_whose_wake_ups_were_lost_are_applied_when_the_sweeper_has_come(
     quiet: World, company: Company, only_ours: None
@@ -319,14 +334,14 @@ def test_callbacks_whose_wake_ups_were_lost_are_applied_when_the_sweeper_has_com
     assert callbacks_of(company, call_id).count >= 11
     note = due(call_id)
     assert note is not None
-    assert note.due_at <= timezone.now() + timedelta(seconds=5), "a stored callback is swept within five seconds"
-    let_pass(company, call_id, 6)
-    assert sweeper.sweep() == 1
+    assert note.unapplied_since is not None
+    assert sweeper.apply_waiting() >= 1  # an earlier test's call may still have something to say
     note = due(call_id)
     assert note is not None
-    assert note.due_at > timezone.now() + timedelta(seconds=50), "handed out, and due again should the worker die"
-    assert sweeper.sweep() == 0
-    check_task([[str(company.id), str(call_id)]])
+    assert (note.unapplied_since, note.is_live) == (None, False)
+    assert note.due_at <= timezone.now(), "its recording is owed"
+    assert read_call(company, call_id).status == "completed"
+    assert sweeper.look_at_due() >= 1
     row = read_call(company, call_id)
     assert (row.status, bool(row.recording_url)) == ("completed", True)
     assert due(call_id) is None
@@ -354,50 +369,79 @@ def in_threads(*works: Callable[[], object]) -> list[BaseException]:
     return raised
 
 
-def test_sweepers_that_run_at_once_hand_each_call_out_once(only_ours: None) -> None:
+@pytest.mark.parametrize(
+    ("take", "does"), [(sweeper.apply_waiting, "apply_callbacks"), (sweeper.look_at_due, "check_call")]
+)
+def test_workers_that_come_at_once_get_each_call_once(
+    only_ours: None, take: Callable[[], int], does: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = live_calls(120)
-    counts: list[int] = []
-    assert not in_threads(*[lambda: counts.append(sweeper.sweep())] * 4)
-    assert sum(counts) == len(made)
-    assert not DueCall.objects.filter(due_at__lte=timezone.now()).exists()
+    DueCall.objects.update(unapplied_since=timezone.now())
+    work, taken = getattr(sweeper, does), []
+
+    def noted(organization_id: UUID, call_id: UUID) -> None:
+        taken.append(call_id)
+        work(organization_id, call_id)
+
+    monkeypatch.setattr(sweeper, does, noted)
+    assert not in_threads(*[take] * 4)
+    ours = {call_id for _, call_id in made}
+    assert sorted(one for one in taken if one in ours) == sorted(ours)
 
 
-def test_one_failing_call_is_noted_waits_longer_each_time_and_stops_no_other(only_ours: None) -> None:
-    (company, bad), (_, good) = live_calls(2)
-    with tenancy.inside(company.id):
-        call = CallLog.objects.get(pk=bad)
-        # A fact that this version cannot read, as one written by a newer version would be.
-        JournalEntry.objects.bulk_create(
-            [
-                JournalEntry(
-                    organization_id=company.id,
-                    call=call,
-                    digest="0" * 32,
-                    source="ours",
-                    kind="from the future",
-                    payload={"secret": "+5511999990000"},
-                    received_at=timezone.now(),
-                )
-            ]
-        )
-    waits = []
-    for failures in range(1, 5):
-        with pytest.raises(ExceptionGroup, match="1 of 2"):
-            sweeper.attempt(apply_callbacks, [[str(company.id), str(bad)], [str(company.id), str(good)]])
-        note = due(bad)
-        assert note is not None
-        assert (note.failures, note.last_error) == (failures, "KeyError")
-        waits.append((note.due_at - timezone.now()).total_seconds())
-    assert [round(wait) for wait in waits] == [5, 10, 20, 40]
-    with tenancy.inside(company.id):
-        JournalEntry.objects.filter(call_id=bad).delete()
-    sweeper.attempt(apply_callbacks, [[str(company.id), str(bad)]])
-    note = due(bad)
+def test_what_a_worker_took_and_did_not_finish_is_due_again_within_a_minute(only_ours: None) -> None:
+    [(_, call_id)] = live_calls(1)
+    seen = []
+
+    class Killed(BaseException):
+        """As a process that ends in the middle."""
+
+    def killed(organization_id: UUID, call_id: UUID) -> None:
+        seen.append((organization_id, call_id))
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(sweeper, "check_call", killed)
+        sweeper.look_at_due()
+    note = due(call_id)
     assert note is not None
-    assert (note.failures, note.last_error) == (0, "")
-    healthy = due(good)
-    assert healthy is not None
-    assert healthy.failures == 0
+    assert note.due_at is not None
+    assert timedelta(seconds=50) < note.due_at - timezone.now() <= sweeper.LEASE
+    assert sweeper.look_at_due() == 0
+    DueCall.objects.filter(pk=call_id).update(due_at=timezone.now())
+    assert sweeper.look_at_due() == 1
+
+
+def test_each_organization_has_its_turn_whatever_waits_for_another(only_ours: None) -> None:
+    many, few = make_company("Many"), make_company("Few")
+    live_calls(50, many)
+    live_calls(2, few)
+    order: list[UUID] = []
+    DueCall.objects.update(unapplied_since=timezone.now())
+    DueCall.objects.filter(organization_id=few.id).update(unapplied_since=timezone.now() + timedelta(seconds=9))
+    with pytest.MonkeyPatch.context() as patch:
+
+        def noted(organization_id: UUID, call_id: UUID) -> None:
+            if organization_id in (many.id, few.id):
+                order.append(organization_id)
+            apply_callbacks(organization_id, call_id)
+
+        patch.setattr(sweeper, "apply_callbacks", noted)
+        sweeper.apply_waiting()
+    assert len(order) == 52
+    assert set(order[:2]) == set(order[2:4]) == {many.id, few.id}
+
+
+def test_a_worker_hands_on_what_is_left_when_its_turn_is_over(only_ours: None) -> None:
+    live_calls(3)
+    DueCall.objects.update(unapplied_since=timezone.now())
+    assert wake.flush(5)
+    with pytest.MonkeyPatch.context() as patch, own_queue() as messages:
+        patch.setattr(sweeper, "TURN", 0.0)
+        for _ in range(3):
+            done = sweeper.apply_waiting()
+            assert wake.flush(5)
+            assert [done, *messages()] == [1, "calls.apply"]
 
 
 # --- late and racing callbacks ---
@@ -414,7 +458,7 @@ def test_a_late_callback_puts_a_settled_call_back_on_the_list(quiet: World, comp
     assert send_callback(company, call_id, "agent", late).status_code == 204
     note = due(call_id)
     assert note is not None
-    assert note.due_at <= timezone.now() + timedelta(seconds=5)
+    assert note.unapplied_since is not None
     check(company, call_id)
     assert due(call_id) is None
     assert stored_state(company, call_id) == before
@@ -490,69 +534,6 @@ def _somebody_waits_for_us() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-# --- any order ---
-
-Sent = tuple[str, dict[str, str]]
-
-
-@pytest.fixture(scope="module")
-def recorded(_world: World) -> list[Sent]:
-    """The callbacks of a bridged call as the simulated Twilio sent them, in its order, from kinds to parameters."""
-    company = make_company("Recorded")
-    _world.twilio.knows(company)
-    _world.twilio.phone(company.rep.phone_number, does="answer", after=1, press="1", press_after=1)
-    _world.twilio.phone(company.contact_number, does="answer", after=2, talk=20)
-    call_id = _world.call(company)
-    over_at_twilio(company, _world)
-    eventually(lambda: callbacks_of(company, call_id).count >= 13, what="the recording's callback")
-    asked = _world.twilio.ask("GET", f"requests?account_sid={company.account_sid}")["requests"]
-    return [(one["url"].rsplit("/", 1)[1], one["params"]) for one in asked]
-
-
-def replay(company: Company, sent: list[Sent], chance: random.Random | None = None) -> dict[str, Any]:
-    """Send callbacks to a new call through the real view, applying now and then as workers would; what is stored."""
-    ((_, call_id),) = live_calls(1, company)
-    own = {"AccountSid": company.account_sid}
-    # SIDs are the organization's own: two calls never share one.
-    fresh: dict[str, str] = {}
-
-    def renamed(value: str) -> str:
-        return (
-            fresh.setdefault(value, value[:2] + uuid4().hex)
-            if value[:2] in ("CA", "RE") and len(value) == 34
-            else value
-        )
-
-    for kind, params in sent:
-        said = {name: renamed(value) for name, value in params.items()} | own
-        answer = send_callback(company, call_id, kind, said)
-        assert answer.status_code in (200, 204)
-        if chance is not None and chance.random() < 0.2:
-            apply_callbacks(company.id, call_id, ask=False)
-    apply_callbacks(company.id, call_id, ask=False)
-    return stored_state(company, call_id)
-
-
-@pytest.mark.stack
-@pytest.mark.timeout(60 + 2 * ORDERS)
-def test_any_order_of_a_calls_callbacks_with_losses_and_repeats_ends_in_the_same_row(
-    recorded: list[Sent], ours: Company
-) -> None:
-    print(f"CALLBACK_SEED={SEED} CALLBACK_ORDERS={ORDERS}")  # noqa: T201  to play the same orders again
-    assert len(recorded) >= 13
-    ordered = replay(ours, recorded)
-    assert (ordered["status"], ordered["ended_by"]) == ("completed", "contact")
-    chance = random.Random(SEED)
-    for number in range(ORDERS):
-        lost = set(chance.sample(range(len(recorded)), chance.choice([0, 0, 1, 2, 4])))
-        kept = [one for index, one in enumerate(recorded) if index not in lost]
-        # What arrived decides, and not how: the same ones in Twilio's own order, each once, are the measure.
-        expected = ordered if not lost else replay(ours, kept)
-        shuffled = kept + chance.choices(kept, k=chance.randrange(4))
-        chance.shuffle(shuffled)
-        assert replay(ours, shuffled, chance) == expected, f"order {number} of seed {SEED}, without {sorted(lost)}"
-
-
 @pytest.mark.stack
 def test_whatever_callbacks_are_lost_asking_twilio_ends_in_the_same_row(quiet: World, company: Company) -> None:
     """Half of the status callbacks and the action lost, at random: what is told and what is asked for agree."""
@@ -617,8 +598,9 @@ def test_a_start_that_cannot_reach_twilio_fails_at_once_and_frees_the_rep(
 
 def test_a_fact_is_the_same_whatever_the_order_of_its_parameters() -> None:
     one = {"a": "1", "b": "2"}
-    assert journal.digest("agent", one) == journal.digest("agent", dict(reversed(one.items())))
-    assert journal.digest("agent", one) != journal.digest("contact", one)
+    said = journal.written(one)
+    assert journal.digest("agent", said) == journal.digest("agent", journal.written(dict(reversed(one.items()))))
+    assert journal.digest("agent", said) != journal.digest("contact", said)
     assert json.dumps(one) != json.dumps(dict(reversed(one.items())))
 
 

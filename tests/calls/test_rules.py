@@ -16,7 +16,7 @@ from calls.rules import known as rules
 from calls.rules import owed
 from calls.rules.known import Known, Leg, Recording, join
 from calls.rules.outcome import Outcome, outcome
-from calls.rules.owed import Situation, next_look, questions
+from calls.rules.owed import Situation, fetches_media, next_look, questions
 from integrations.twilio import words
 from integrations.twilio.words import FINAL, News
 
@@ -519,6 +519,7 @@ KNOWN_VALUES: dict[str, st.SearchStrategy[Any]] = {
     "refused": st.none() | st.tuples(st.integers(0, 3), st.sampled_from("ab"), moments.filter(bool)),
     "given_up_at": moments,
     "hangup_asked_at": moments,
+    "hangup_in_vain": moments,
     "recordings": st.dictionaries(st.sampled_from("xy"), recordings),
 } | dict.fromkeys(
     (
@@ -653,6 +654,25 @@ def test_the_agent_legs_end_alone_proves_nothing_about_the_conversation() -> Non
         assert not told(*facts, agent("completed", 60, CallDuration="55")).is_final
 
 
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (CONTACT_RINGS, ("canceled", None, "agent")),
+        ([*CONTACT_RINGS, ours("hang-up", 19)], ("canceled", None, "member")),
+        (TALKING, ("completed", None, None)),
+        ([*TALKING, contact("completed", 18, CallDuration="3")], ("completed", None, "contact")),
+        ([*CONTACT_RINGS, contact("no-answer", 18)], ("no-answer", "contact", "system")),
+    ],
+    ids=["rings", "rings, hung up", "talks", "talked", "not answered"],
+)
+def test_a_contacts_leg_that_twilios_lists_lack_ends_with_its_parent(
+    facts: list[Fact], expected: tuple[str, str | None, str | None]
+) -> None:
+    over = told(*facts, agent("completed", 20, CallDuration="15"), NO_LEG)
+    assert (over.status, over.unanswered_by, over.ended_by) == expected
+    assert next_look(situation(*facts, agent("completed", 20, CallDuration="15"), NO_LEG)) is None
+
+
 def test_a_word_that_twilio_never_documented_stays_below_every_other() -> None:
     odd = contact("on-hold", 20)
     assert told(*TALKING, odd) == told(*TALKING)
@@ -766,6 +786,16 @@ def test_a_call_queued_too_long_is_canceled_once_it_is_due() -> None:
         assert not questions(situation(*facts, seconds=3600)).cancel
 
 
+def test_a_call_that_nobody_wants_any_more_is_ended_again_until_it_is_over() -> None:
+    unwanted = situation(*TALKING, ours("hang-up", 20))
+    assert not questions(replace(unwanted, now=NOON + timedelta(seconds=29))).cancel
+    assert questions(replace(unwanted, now=NOON + timedelta(seconds=30))).cancel
+    in_vain = ours("hang-up in vain", 21, asked_at=(NOON + timedelta(seconds=20)).isoformat())
+    assert not questions(situation(*TALKING, ours("hang-up", 20), in_vain, seconds=3600)).cancel
+    for end in (agent("completed", 21), agent("canceled", 21)):
+        assert not questions(situation(*TALKING, ours("hang-up", 20), end, seconds=3600)).cancel
+
+
 def test_a_rep_who_left_before_the_key_is_free_at_once_but_a_dialled_contact_waits_for_callbacks_under_way() -> None:
     gone = situation(*REP_ANSWERS, agent("completed", 8))
     assert questions(gone).contact_leg
@@ -798,7 +828,36 @@ def test_media_that_is_owed_is_fetched_with_growing_patience() -> None:
     waits = [next_look(replace(owing, asked=asked)) for asked in range(12)]
     seconds = [(look - NOON).total_seconds() for look in waits if look]
     assert seconds == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]
-    assert next_look(replace(owing, now=NOON + owed.LAST_LOOK + timedelta(seconds=1))) is None
+
+
+def test_media_is_asked_for_a_month_with_waits_of_hours_and_then_given_up() -> None:
+    owing = situation(*BRIDGED, media_owed=True)
+    asked = vain_questions(owing, until=timedelta(days=90))
+    times = [second for second, _ in asked]
+    gaps = [round(b - a, 3) for a, b in zip([0.0, *times], times, strict=False)]
+    assert gaps == sorted(gaps)
+    assert gaps[-1] == 4 * 3600
+    # Whatever kept the media away, it comes home a twelfth of that time later at most, or within ten minutes.
+    assert all(gap <= max(600, second / 12) for gap, second in zip(gaps, times, strict=True))
+    assert len(asked) <= 300
+    month = timedelta(days=30).total_seconds()
+    assert month - 4 * 3600 < times[-2] <= month < times[-1], "The last look finds that it is too late."
+    late = replace(owing, now=NOON + timedelta(seconds=times[-1]), asked=len(asked))
+    assert (fetches_media(late), next_look(late)) == (False, None)
+
+
+def test_media_that_is_heard_of_after_a_month_has_its_tries_all_the_same() -> None:
+    """A dead letter is as old as it was when it came; replayed, it is news."""
+    replayed = situation(*BRIDGED, media_owed=True, seconds=timedelta(days=40).total_seconds())
+    tries = vain_questions(replayed, until=timedelta(days=1))
+    assert len(tries) == owed.MEDIA_TRIES
+    assert not fetches_media(replace(replayed, asked=owed.MEDIA_TRIES))
+
+
+def test_media_that_waits_for_hours_holds_no_other_question_up() -> None:
+    old = situation(*TALKING, media_owed=True, asked=20, seconds=timedelta(hours=40).total_seconds())
+    assert next_look(replace(old, media_owed=False)) == next_look(old) == old.now + timedelta(minutes=10)
+    assert fetches_media(replace(old, now=old.now + timedelta(days=60))), "While a call is live it is looked at anyway."
 
 
 situations = st.builds(

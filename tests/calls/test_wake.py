@@ -9,16 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
-from kombu import Connection
 
 from crm import tenancy, wake
 from crm.celery import app
-from tests.calls.driving import send_callback
-from tests.conftest import Company, World, callbacks_of, read_call
+from tests.calls.driving import own_queue, send_callback
+from tests.conftest import Company, World, callbacks_of, eventually, read_call
 
 SOON = 0.1  # seconds; what a click or a callback may take with a broker in trouble, the database's work included
 
@@ -67,36 +65,6 @@ def troubled(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(request.param)
 
 
-@contextlib.contextmanager
-def own_queue() -> Iterator[Callable[[], list[list[list[str]]]]]:
-    """A queue at the real broker that only this test reads: the items of each message that waits there."""
-    url = app.conf.broker_url
-    name = f"wake-{uuid4().hex}"
-    before = app.conf.task_default_queue
-    app.conf.task_default_queue = name
-    app.amqp.queues = app.amqp.Queues(None)
-    try:
-        with Connection(url) as reader:
-            queue = reader.SimpleQueue(name)
-
-            def messages() -> list[list[list[str]]]:
-                found = []
-                while True:
-                    try:
-                        message = queue.get(block=False)
-                    except queue.Empty:
-                        return found
-                    message.ack()
-                    found.append(message.payload[0][0])
-
-            yield messages
-            queue.queue.delete()
-            queue.close()
-    finally:
-        app.conf.task_default_queue = before
-        app.amqp.queues = app.amqp.Queues(None)
-
-
 def took(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
@@ -105,7 +73,7 @@ def took(work: Callable[[], object]) -> float:
 
 def test_a_broker_in_trouble_is_not_waited_for(troubled: Any) -> None:
     # Measured before: .delay() against a silent broker hung for 40 s (design §7).
-    slowest = max(took(lambda n=n: wake.after_commit("calls.nothing", str(n))) for n in range(500))
+    slowest = max(took(lambda n=n: wake.after_commit(f"calls.nothing.{n % 4}")) for n in range(500))
     assert slowest < SOON
     assert threading.active_count() < 50  # one publisher, not one per wake-up
 
@@ -113,8 +81,8 @@ def test_a_broker_in_trouble_is_not_waited_for(troubled: Any) -> None:
 def test_what_the_broker_refuses_is_given_up_and_the_next_is_tried(
     closed: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for number in range(3):
-        wake.after_commit("calls.nothing", str(number))
+    for _ in range(3):
+        wake.after_commit("calls.nothing")
         assert wake.flush(5)
     refusals = [one for one in caplog.messages if "The broker took no wake-up for calls.nothing" in one]
     assert len(refusals) == 3
@@ -123,8 +91,8 @@ def test_what_the_broker_refuses_is_given_up_and_the_next_is_tried(
 def test_a_silent_broker_holds_the_publisher_for_less_than_a_second_each_time(
     silent: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for number in range(2):
-        wake.after_commit("calls.nothing", str(number))
+    for _ in range(2):
+        wake.after_commit("calls.nothing")
         assert took(lambda: wake.flush(5)) < 1
     assert sum("The broker took no wake-up" in one for one in caplog.messages) == 2
 
@@ -133,12 +101,12 @@ def test_the_publisher_lives_on_after_a_broker_in_trouble() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"redis://127.0.0.1:{server.getsockname()[1]}/0"
         with broker(url):
-            wake.after_commit("calls.nothing", "lost")
+            wake.after_commit("calls.lost")
             assert wake.flush(5)
     with own_queue() as messages:
-        wake.after_commit("calls.nothing", "found")
+        wake.after_commit("calls.found")
         assert wake.flush(5)
-        assert messages() == [[["found"]]]
+        assert messages() == ["calls.found"]
 
 
 @pytest.mark.stack
@@ -166,39 +134,38 @@ def test_click_and_callback_are_fast_while_the_broker_is_in_trouble(
 def test_nothing_is_published_for_a_transaction_that_rolls_back(ours: Company) -> None:
     with own_queue() as messages:
         with contextlib.suppress(ZeroDivisionError), tenancy.inside(ours.id):
-            wake.after_commit("calls.nothing", "rolled back")
+            wake.after_commit("calls.rolled_back")
             1 / 0  # noqa: B018
         with tenancy.inside(ours.id):
-            wake.after_commit("calls.nothing", "committed")
+            wake.after_commit("calls.committed")
             assert wake.flush(5)
             assert messages() == []
         assert wake.flush(5)
-        assert messages() == [[["committed"]]]
+        assert messages() == ["calls.committed"]
 
 
 def test_many_wake_ups_become_few_messages() -> None:
     with own_queue() as messages:
+        began = time.monotonic()
         with transaction.atomic():
             for number in range(1000):
-                wake.after_commit("calls.nothing", str(number % 250))
+                wake.after_commit(f"calls.nothing.{number % 2}")
         assert wake.flush(10)
+        passed = time.monotonic() - began
         sent = messages()
-    items = [item for message in sent for item in message]
-    assert {number for (number,) in items} == {str(number) for number in range(250)}
-    # 1,000 wake-ups; repeats that wait together are one, and a message takes up to a hundred.
-    assert len(sent) <= 20
-    assert all(len(message) <= wake.BATCH for message in sent)
-    assert len(items) < 1000
+    assert set(sent) == {"calls.nothing.0", "calls.nothing.1"}
+    # 1,000 wake-ups, all at once: each task goes out at most once in GATHER_SECONDS, and once at the start.
+    assert len(sent) <= 2 * (1 + passed / wake.GATHER_SECONDS)
 
 
-def test_more_than_the_most_is_dropped_instead_of_filling_the_memory(
-    silent: socket.socket, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wake, "MOST_WAITING", 50)
-    for number in range(200):
-        wake.after_commit("calls.nothing", str(number))
-    assert any("Wake-ups are dropped" in one for one in caplog.messages)
-    assert wake.flush(20)
+def test_the_first_wake_up_does_not_wait_for_others() -> None:
+    with own_queue() as messages:
+        assert wake.flush(5)
+        wake.after_commit("calls.first")
+        found: list[str] = []
+        asked = took(lambda: eventually(lambda: found.extend(messages()) or found, what="the message"))
+        assert found == ["calls.first"]
+        assert asked < 1
 
 
 FORKS = """
@@ -208,7 +175,7 @@ django.setup()
 from crm import wake
 from crm.celery import app
 app.conf.task_default_queue = sys.argv[1]
-wake.after_commit("calls.nothing", "before")
+wake.after_commit("calls.before")
 assert wake.flush(5)
 held, go_on = threading.Event(), threading.Event()
 def hold():
@@ -219,10 +186,10 @@ threading.Thread(target=hold).start()
 held.wait()
 pid = os.fork()
 if pid == 0:
-    wake.after_commit("calls.nothing", "child")
+    wake.after_commit("calls.child")
     os._exit(0 if wake.flush(5) else 1)
 go_on.set()
-wake.after_commit("calls.nothing", "parent")
+wake.after_commit("calls.parent")
 assert wake.flush(5)
 _, status = os.waitpid(pid, 0)
 sys.exit(os.waitstatus_to_exitcode(status))
@@ -245,7 +212,7 @@ def test_a_forked_process_publishes_by_itself() -> None:
     with own_queue() as messages:
         done = run(FORKS, app.conf.task_default_queue)
         assert done.returncode == 0, done.stderr
-        assert sorted(item for message in messages() for (item,) in message) == ["before", "child", "parent"]
+        assert sorted(messages()) == ["calls.before", "calls.child", "calls.parent"]
 
 
 ENDS = """
@@ -255,7 +222,7 @@ django.setup()
 from crm import wake
 from crm.celery import app
 app.conf.task_default_queue = sys.argv[1]
-wake.after_commit("calls.nothing", "last")
+wake.after_commit("calls.last")
 """
 
 
@@ -263,7 +230,7 @@ def test_what_waits_when_a_process_ends_is_still_published() -> None:
     with own_queue() as messages:
         done = run(ENDS, app.conf.task_default_queue)
         assert (done.returncode, done.stderr) == (0, "")
-        assert messages() == [[["last"]]]
+        assert messages() == ["calls.last"]
 
 
 def test_a_process_ends_in_time_although_the_broker_is_silent() -> None:
@@ -278,19 +245,19 @@ def test_a_thread_that_knows_no_celery_application_publishes_to_ours() -> None:
     with own_queue() as messages:
 
         def click() -> None:
-            wake.after_commit("calls.nothing", "thread")
+            wake.after_commit("calls.thread")
             connection.close()  # asking whether a transaction is open has opened it
 
         thread = threading.Thread(target=click)
         thread.start()
         thread.join()
         assert wake.flush(5)
-        assert messages() == [[["thread"]]]
+        assert messages() == ["calls.thread"]
 
 
-def test_the_same_call_waits_once_while_the_broker_is_slow(silent: socket.socket) -> None:
-    wake.after_commit("calls.nothing", "first")  # occupies the publisher
+def test_a_task_waits_once_while_the_broker_is_slow(silent: socket.socket) -> None:
+    wake.after_commit("calls.first")  # occupies the publisher
     for _ in range(1000):
-        wake.after_commit("calls.nothing", "same")
+        wake.after_commit("calls.same")
     assert len(wake._publisher._waiting) <= 2
     assert wake.flush(5)

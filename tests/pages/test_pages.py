@@ -4,8 +4,9 @@ from uuid import uuid4
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
-from calls.models import JournalEntry, Recording
+from calls.models import DueCall, JournalEntry, Recording
 from crm import tenancy
 from crm.models import Contact, ContactNumber, Membership, User
 from tests.conftest import phone
@@ -179,6 +180,20 @@ def test_a_call_without_a_recording_says_why(ours, client_of, make_call, values,
     """Three reasons."""
     call = make_call(status="completed", duration_seconds=3, **values)
     assert sentence in client_of(ours.rep).get(f"/calls/{call.pk}/").content.decode()
+
+
+def test_a_recording_that_nobody_fetches_any_more_is_not_called_processing(ours, client_of, make_call):
+    """Given up after a month: the sweeper's note is gone."""
+    call = make_call(status="completed", duration_seconds=3)
+    with tenancy.inside(ours.id):
+        Recording.objects.create(call=call, recording_sid="RE" + "1" * 32, status="completed")
+    note = DueCall.objects.create(call_id=call.pk, organization_id=ours.id, due_at=timezone.now())
+    client = client_of(ours.rep)
+    assert "Processing…" in client.get(f"/calls/{call.pk}/").content.decode()
+    note.delete()
+    page = client.get(f"/calls/{call.pk}/").content.decode()
+    assert "Processing…" not in page
+    assert "It is not asked for any more." in page
 
 
 def test_a_live_calls_page_refreshes_itself_and_says_nothing_twice(ours, client_of, make_call):

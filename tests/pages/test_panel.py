@@ -6,10 +6,11 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from calls.models import CallLog
+from calls.models import CallLog, DueCall, JournalEntry, Leg
 from crm import tenancy
 from crm.models import Membership
 from integrations.models import TwilioAccount
+from tests.conftest import Api
 
 HTMX = {"HX-Request": "true", "HX-Target": "panel"}
 
@@ -86,6 +87,32 @@ def test_the_panel_is_sent_again_only_when_something_has_changed(ours, client_of
     with tenancy.inside(ours.id):
         CallLog.objects.filter(pk=call.pk).update(status="in-progress", stage="talking", answered_at=timezone.now())
     assert client.get("/calls/live/", {"seen": seen}, headers=HTMX).status_code == 200
+
+
+def test_an_idle_panel_asks_now_and_then_and_tells_the_page_when_it_has_changed(ours, client_of, make_call):
+    """A call that began in another tab, or through the API, shows up; and the open list of calls follows."""
+    client = client_of(ours.rep)
+    idle = client.get("/calls/live/", headers=HTMX)
+    assert 'hx-trigger="every 10s, visibilitychange from:document"' in idle.content.decode()
+    assert "HX-Trigger" not in idle
+    seen = idle.context["panel"].seen
+    assert client.get("/calls/live/", {"seen": seen}, headers=HTMX).status_code == 204
+    make_call(status="ringing", stage="ringing_contact")
+    begun = client.get("/calls/live/", {"seen": seen}, headers=HTMX)
+    assert "Ringing Contact of Ours…" in begun.content.decode()
+    assert begun["HX-Trigger"] == "call-changed"
+    assert 'hx-trigger="call-changed from:body"' in client.get("/calls/").content.decode()
+
+
+def test_a_refused_click_is_not_shown_under_the_last_calls_name(ours, client_of, make_call):
+    """Two minutes after a call with somebody, another's button is refused before there is a row."""
+    make_call(status="completed", duration_seconds=3)
+    client = client_of(ours.rep)
+    assert "Contact of Ours" in client.get("/calls/live/", headers=HTMX).content.decode()
+    panel = start(client, ours, to="+551132345678").content.decode()
+    assert "not one of the contact" in panel
+    assert "The call was not started" in panel
+    assert "Contact of Ours" not in panel
 
 
 def test_a_panel_shows_only_ones_own_recent_call(ours, client_of, make_call):
@@ -171,3 +198,127 @@ def test_hanging_up_a_call_that_is_over_is_no_error(ours, client_of, make_call):
     assert answer.status_code == 200
     assert "Ended · 0:03 talk" in answer.content.decode()
     assert client_of(ours.rep).get(f"/calls/{call.pk}/hangup/").status_code == 405
+
+
+def note(company, call, kind, *, source="ours", ago=0, payload=None):
+    """An entry in the call's journal, `ago` seconds old, applied."""
+    at = timezone.now() - timedelta(seconds=ago)
+    with tenancy.inside(company.id):
+        JournalEntry.objects.create(
+            organization_id=company.id,
+            call=call,
+            digest=uuid4().hex,
+            source=source,
+            kind=kind,
+            payload=payload or {"at": at.isoformat()},
+            received_at=at,
+            applied_at=at,
+        )
+
+
+def due_in(call, seconds):
+    """Say when the sweeper looks at the call again."""
+    at = timezone.now() + timedelta(seconds=seconds)
+    DueCall.objects.update_or_create(
+        call_id=call.pk, defaults={"organization_id": call.organization_id, "due_at": at, "asked": 1}
+    )
+
+
+UNCONFIRMED = {"status": "queued", "confirmed": False, "ago": 30}
+STUCK = [
+    (UNCONFIRMED, [], 14, "Twilio has not confirmed your last call to Contact of Ours. We ask again in about 20 s."),
+    (UNCONFIRMED, ["not found"], 170, "We ask again in about 3 min. If Twilio does not know the call then either"),
+    (UNCONFIRMED, [], None, "We are asking again now."),
+    (UNCONFIRMED, ["hang-up"], 170, "You canceled your last call to Contact of Ours, but Twilio has not confirmed"),
+    ({"status": "in-progress", "stage": "talking"}, ["hang-up"], 40, "has not confirmed the end of your last call"),
+    ({"status": "ringing", "stage": "ringing_contact", "ago": 90}, [], 25, "nothing new of your last call"),
+]
+
+
+@pytest.mark.parametrize(("values", "notes", "due", "sentence"), STUCK)
+def test_a_stuck_call_says_why_and_when_twilio_is_asked_again(ours, client_of, make_call, values, notes, due, sentence):
+    """In the panel, above the page, and where a second call is refused; with a button where ending helps."""
+    call = make_call(**values)
+    for kind in notes:
+        note(ours, call, kind, ago=10)
+    if due:
+        due_in(call, due)
+    client = client_of(ours.rep)
+    for path in ("/contacts/", f"/contacts/{ours.contact.pk}/", "/calls/", "/calls/live/"):
+        page = client.get(path).content.decode()
+        assert "You cannot start another call yet." in page, path
+        assert sentence in page, path
+        offers = f'action="/calls/{call.pk}/hangup/"' in page.split('id="stuck"')[1].split("{% block")[0]
+        assert offers or (not call.confirmed and "hang-up" in notes), path
+    assert sentence in client.get("/calls/live/").content.decode().split('id="stuck"')[0], "In the panel itself."
+    refusal = start(client, ours)
+    assert refusal.status_code == 409
+    assert sentence in refusal.content.decode().split('role="alert">')[1].split("</p>")[0]
+    page = client.post("/calls/start/", {"contact": ours.contact.pk})
+    assert page.status_code == 409
+    assert sentence in page.content.decode()
+    assert f'href="/calls/{call.pk}/"' in page.content.decode()
+    answer = Api(ours.rep).post("calls/", {"contact": str(ours.contact.pk)})
+    [told] = answer.json()["errors"]
+    assert (told["code"], told["call"]) == ("call_in_progress", str(call.pk))
+    assert sentence in told["detail"]
+
+
+AS_THEY_SHOULD_BE = [
+    ({"status": "queued", "confirmed": False}, []),
+    ({"status": "ringing", "stage": "ringing_contact", "ago": 30}, []),
+    ({"status": "in-progress", "stage": "talking", "ago": 1800, "agent": "in-progress"}, []),
+    ({"status": "in-progress", "stage": "talking", "ago": 1800}, ["hang-up"]),
+    ({"status": "completed", "duration_seconds": 5}, ["hang-up"]),
+]
+
+
+@pytest.mark.parametrize(("values", "notes"), AS_THEY_SHOULD_BE)
+def test_a_call_that_is_as_it_should_be_is_not_called_stuck(ours, client_of, make_call, values, notes):
+    """Just started, ringing, a long conversation without news, hung up this second, over."""
+    call = make_call(**values)
+    for kind in notes:
+        note(ours, call, kind)
+    client = client_of(ours.rep)
+    for path in ("/contacts/", "/calls/live/"):
+        assert "You cannot start another call yet." not in client.get(path).content.decode()
+    if values["status"] != "completed":
+        assert "You are on another call" in start(client, ours).content.decode()
+
+
+def test_a_conversation_of_which_a_leg_is_over_is_stuck(ours, client_of, make_call):
+    """Talking, says the row; but the contact's phone is down for minutes."""
+    call = make_call(status="in-progress", stage="talking", ago=300)
+    with tenancy.inside(ours.id):
+        Leg.objects.create(call=call, role="contact", status="completed", ended_at=timezone.now())
+    assert "nothing new of your last call" in client_of(ours.rep).get("/calls/live/").content.decode()
+
+
+def test_the_wait_is_told_in_steps(ours, client_of, make_call):
+    """The panel is not sent again each second because a number in it has changed."""
+    call = make_call(**UNCONFIRMED)
+    due_in(call, 29)
+    client = client_of(ours.rep)
+    seen = client.get("/calls/live/", headers=HTMX).context["panel"].seen
+    due_in(call, 25)
+    assert client.get("/calls/live/", {"seen": seen}, headers=HTMX).status_code == 204
+    due_in(call, 15)
+    assert "about 20 s" in client.get("/calls/live/", {"seen": seen}, headers=HTMX).content.decode()
+
+
+def test_ending_an_unconfirmed_call_says_what_it_still_waits_for(ours, client_of, make_call):
+    """Through the offered button: nothing at Twilio can be ended, and the rep is told so."""
+    call = make_call(**UNCONFIRMED)
+    client = client_of(ours.rep)
+    panel = client.post(f"/calls/{call.pk}/hangup/", headers=HTMX).content.decode()
+    assert "You canceled your last call to Contact of Ours" in panel
+    assert "We ask again in about" in panel or "We are asking again now" in panel
+    assert "Ending the call…" in panel
+
+
+def test_a_stuck_call_is_told_in_portuguese(ours, client_of, make_call):
+    """The same sentence."""
+    make_call(**UNCONFIRMED)
+    page = client_of(ours.rep).get("/contacts/", headers={"Accept-Language": "pt-br"}).content.decode()
+    assert "A Twilio não confirmou sua última ligação para Contact of Ours." in page
+    assert "Encerrar essa ligação" in page
