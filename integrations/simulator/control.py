@@ -118,6 +118,7 @@ class Control:
             "faults": [fault.as_json() for fault in self.faults.rules],
             "recordings": [recording_json(world, r, of_call=False) for r in world.recordings.values()][-RECENT:],
             "requests": list(world.requests)[-RECENT:],
+            "webhooks_under_way": +world.webhooks_under_way,
             "counts": {
                 "create_requests": world.counts["create_requests"],
                 "calls_created": world.counts["calls_created"],

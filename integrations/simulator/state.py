@@ -189,6 +189,7 @@ class World:
     default_phone: Behaviour = field(default_factory=Behaviour)
     switches: dict[str, Any] = field(default_factory=lambda: {name: values[0] for name, values in SWITCHES.items()})
     counts: Counter[str] = field(default_factory=Counter)
+    webhooks_under_way: Counter[str] = field(default_factory=Counter)  # by account, also those that a fault delays
     base_url: str = ""
     version: int = 0
     order: dict[str, int] = field(default_factory=dict)

@@ -110,9 +110,12 @@ class Courier:
 
     def post_soon(self, call: Call, kind: str, url: str, method: str, params: dict[str, str]) -> None:
         """Send a callback in the background: order is not guaranteed, a failure is a 15003 warning."""
+        under_way, account_sid = self.world.webhooks_under_way, call.account.sid
+        under_way[account_sid] += 1
         task = asyncio.create_task(self._post(call, kind, url, method, params))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: under_way.subtract([account_sid]))
 
     async def _post(self, call: Call, kind: str, url: str, method: str, params: dict[str, str]) -> None:
         answer = await self.send(call, kind, url, method, params)

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from crm.local.services import Services
 from crm.local.stack import Stack
@@ -18,6 +18,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 logger = logging.getLogger(__name__)
+PATIENCE = 20_000  # milliseconds until a page must show something; other tests run beside it
 PHONE, DESK = {"width": 375, "height": 812}, {"width": 1440, "height": 900}
 
 
@@ -62,6 +63,7 @@ def demo() -> Iterator[Stack]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The system's Chromium."""
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=CHROMIUM,

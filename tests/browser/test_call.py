@@ -45,7 +45,7 @@ def test_a_rep_plays_a_whole_call_in_two_tabs(open_page: Callable[..., Page], de
 
     expect(status).to_contain_text("Ended")
     player = page.locator("audio")
-    expect(player).to_be_visible(timeout=20_000)  # it appears by itself once the recording is here
+    expect(player).to_be_visible()  # it appears by itself once the recording is here
     expect(page.locator("#legs-title ~ .legs")).to_contain_text("Contact's phone")
     journal = page.locator(".journal > li")
     assert journal.count() >= 13
@@ -104,10 +104,10 @@ def test_another_tab_follows_a_call_and_its_history_too(open_page: Callable[...,
     other.get_by_role("button", name="Call Bruno Lima").first.click()
     expect(other.locator("#panel-status")).to_contain_text("Calling your phone")
     # Nobody touches the first tab.
-    expect(page.locator("#panel-status")).to_contain_text("Calling your phone", timeout=15_000)
+    expect(page.locator("#panel-status")).to_contain_text("Calling your phone")
     expect(rows).to_have_count(before + 1)
     other.get_by_role("complementary", name="Your call").get_by_role("button", name="Cancel").click()
-    expect(rows.first).to_contain_text("Canceled", timeout=15_000)
+    expect(rows.first).to_contain_text("Canceled")
 
 
 def test_every_page_fits_and_speaks_portuguese(open_page: Callable[..., Page], demo: Stack) -> None:
@@ -131,7 +131,7 @@ def test_a_rep_with_a_stuck_call_is_told_why_and_ends_it(open_page: Callable[...
     try:
         page.get_by_role("button", name="Ligar para Bruno Lima").first.click()
         stuck = page.locator("#stuck")
-        expect(stuck).to_contain_text("A Twilio não confirmou sua última ligação para Bruno Lima", timeout=15_000)
+        expect(stuck).to_contain_text("A Twilio não confirmou sua última ligação para Bruno Lima")
     finally:
         page.request.put(faults, data=[])
     expect(page.locator("#panel")).to_contain_text("A Twilio não confirmou")
@@ -140,7 +140,7 @@ def test_a_rep_with_a_stuck_call_is_told_why_and_ends_it(open_page: Callable[...
     page.set_viewport_size(DESK)
     picture(page, "stuck-desk")
     stuck.get_by_role("button", name="Encerrar essa ligação").click()
-    expect(stuck).to_contain_text("Você cancelou sua última ligação", timeout=15_000)
+    expect(stuck).to_contain_text("Você cancelou sua última ligação")
     expect(stuck.get_by_role("button")).to_have_count(0)
     page.reload()
-    expect(stuck).to_contain_text("Você cancelou sua última ligação", timeout=15_000)
+    expect(stuck).to_contain_text("Você cancelou sua última ligação")

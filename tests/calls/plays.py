@@ -304,6 +304,7 @@ def _silent(world: World, waiting: Iterable[Played]) -> list[Played]:
     state = world.twilio.ask("GET", "state")
     live = {one["account_sid"] for one in state["calls"]["live"]}
     live |= {one["account_sid"] for one in state["recordings"] if one["status"] not in ("completed", "absent")}
+    live |= set(state["webhooks_under_way"])
     silent = []
     for played in waiting:
         account, told = played.company.account_sid, played.play.told

@@ -73,6 +73,14 @@ def test_a_fault_strikes_its_account_only(make_desk):
     assert requests.get(url, auth=(first.sid, first.token), timeout=10).status_code == 500
 
 
+def test_the_state_counts_a_webhook_that_is_still_to_come(desk):
+    fault(desk, on="webhook", do="delay", seconds=1_000, match={"CallStatus": "completed"})
+    call = desk.call(desk.app.says("/twiml", "<Hangup/>"))
+    desk.ended(call.sid)
+    until(lambda: desk.simulator.state()["webhooks_under_way"].get(desk.sid) == 1)
+    desk.simulator.control("PUT", "faults", [])
+
+
 def test_a_dropped_webhook_is_never_sent(desk):
     fault(desk, on="webhook", do="drop", match={"CallbackSource": "call-progress-events", "CallStatus": "ringing"})
     call = desk.call(desk.app.says("/twiml", "<Hangup/>"))
