@@ -6,6 +6,13 @@ from uuid import UUID
 from django.conf import settings
 from django.urls import reverse
 
+from calls.journal import CALLBACKS
+
+# The organization in the path says whose token signs and whose rows are meant.
+WEBHOOKS = "webhooks/twilio/"
+_UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+CALLBACK = rf"(?P<organization_id>{_UUID})/calls/(?P<call_id>{_UUID})/(?P<kind>{'|'.join(CALLBACKS)})"
+
 
 def callback_url(organization_id: UUID, call_id: UUID, kind: str) -> str:
     """Return the public address of one kind of callback of one call, without a fragment."""

@@ -1,10 +1,15 @@
 """What Twilio asks and tells us: check the signature, store, commit, wake, answer. Storing is all that may fail."""
 
 import logging
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -15,6 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from calls import instructions, journal
+from calls.addresses import CALLBACK, WEBHOOKS
 from calls.reconcile.apply import APPLY
 from crm import wake
 from integrations.access import Credentials, callback_credentials
@@ -24,75 +30,116 @@ from integrations.vault import SealBroken
 
 logger = logging.getLogger(__name__)
 
+PATH = re.compile(f"/{WEBHOOKS}{CALLBACK}")
 MOST_BYTES = 64 * 1024
 MOST_FIELDS = 200
 FORM = "application/x-www-form-urlencoded"
+STORE = "SELECT calls_store_callback(%s, %s, %s, %s, %s, %s)"
 NUL = r"\u0000"  # as JSON writes it
 
 
 class Refused(Exception):
     """The request is not one that the organization's Twilio account could have sent for this call."""
 
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(self, reason: str, *, status: HTTPStatus = HTTPStatus.FORBIDDEN) -> None:
         super().__init__(reason)
         self.status = status
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What is answered: an HTTP status, and a body of one content type."""
+
+    status: HTTPStatus
+    body: str = ""
+    content_type: str = "text/plain; charset=utf-8"
+
+
+class Callbacks:
+    """A WSGI application around Django's: answers Twilio's callbacks, and leaves everything else to Django.
+
+    A callback is judged by its signature alone. What Django does around a view (request, middleware, signals, response)
+    is as much work as storing one, and none of it is for them; `make bench` tells.
+    """
+
+    def __init__(self, pages: WSGIApplication) -> None:
+        self.pages = pages
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        named = PATH.fullmatch(environ["PATH_INFO"])
+        if named is None or environ["REQUEST_METHOD"] != "POST":
+            return self.pages(environ, start_response)
+        try:
+            reply = take(environ, *named.groups())
+        except Exception:  # as Django's handler would
+            logger.exception("A callback failed")
+            reply = Reply(HTTPStatus.INTERNAL_SERVER_ERROR, "It failed.\n")
+        body = reply.body.encode()
+        headers = [("Content-Type", reply.content_type), ("Content-Length", str(len(body)))] if body else []
+        start_response(f"{reply.status.value} {reply.status.phrase}", headers)
+        return [body] if body else []
 
 
 @csrf_exempt
 @login_not_required
 @require_POST
 def callback(request: HttpRequest, organization_id: str, call_id: str, kind: str) -> HttpResponse:
+    """Take one callback for servers and clients that start at Django's handler, past `Callbacks`."""
+    reply = take(request.META, organization_id, call_id, kind)
+    return HttpResponse(reply.body, status=reply.status, content_type=reply.content_type)
+
+
+def take(environ: Mapping[str, Any], organization_id: str, call_id: str, kind: str) -> Reply:
     """Take one callback: 204, or TwiML where Twilio asks for it, only after it was committed; 503 if it could not be.
 
     403 and nothing stored for whatever the organization's account did not sign, or that names another account or SID.
+    `environ` is the request as WSGI has it; its body was not read yet.
     """
     organization, call = UUID(organization_id), UUID(call_id)
     try:
-        params = _form(request)
-        account = _signer(request, organization, params)
+        params = _form(environ)
+        account = _signer(environ, organization, params)
         _check_account(account, params)
         sid = params.get("ParentCallSid", "") if kind == "contact" else params.get("CallSid", "")
         stored = _store(organization, call, sid, kind, params)
     except Refused as refusal:
         logger.warning("Refused a %s callback for %s: %s", kind, organization_id, refusal)
-        return HttpResponse(f"{refusal}\n", status=refusal.status, content_type="text/plain")
+        return Reply(refusal.status, f"{refusal}\n")
     except (DatabaseError, SealBroken, ImproperlyConfigured):
         logger.exception("A %s callback could not be stored", kind)
         return _try_again()
     if stored:
         wake.after_commit(APPLY)
     if kind not in instructions.ANSWERS:
-        return HttpResponse(status=204)
+        return Reply(HTTPStatus.NO_CONTENT)
     try:
         twiml = instructions.answer(organization, call, kind, params)
     except DatabaseError:
         logger.exception("No TwiML could be made for a %s callback", kind)
         return _try_again()
-    return HttpResponse(twiml, content_type="text/xml; charset=utf-8")
+    return Reply(HTTPStatus.OK, twiml, "text/xml; charset=utf-8")
 
 
-def _try_again() -> HttpResponse:
+def _try_again() -> Reply:
     """Our callback addresses ask Twilio to retry on 5xx; the connection may be what failed, so let it go."""
     connection.close()
-    return HttpResponse("Not stored, try again.\n", status=503, content_type="text/plain")
+    return Reply(HTTPStatus.SERVICE_UNAVAILABLE, "Not stored, try again.\n")
 
 
-def _form(request: HttpRequest) -> dict[str, str | list[str]]:
+def _form(environ: Mapping[str, Any]) -> dict[str, str | list[str]]:
     """Read a form body of bounded size; every parameter is kept, whether we know it or not."""
-    if request.content_type != FORM:
-        raise Refused(403, "Only forms are accepted.")
-    length = request.META.get("CONTENT_LENGTH") or "0"
+    if environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() != FORM:
+        raise Refused("Only forms are accepted.")
+    length = environ.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdigit()):
-        raise Refused(403, "Not a length.")
+        raise Refused("Not a length.")
     if len(length) > 9 or int(length) > MOST_BYTES:
-        raise Refused(413, "Too large.")
-    body = request.read(MOST_BYTES + 1)
-    if len(body) > MOST_BYTES:
-        raise Refused(413, "Too large.")
+        raise Refused("Too large.", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    body = environ["wsgi.input"].read(int(length))  # no more, or a server may wait for what never comes
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, strict_parsing=bool(body))
     except ValueError:
-        raise Refused(403, "Not a form.") from None
+        raise Refused("Not a form.") from None
     params: dict[str, str | list[str]] = {}
     for name, value in pairs:
         if name in params:
@@ -102,41 +149,40 @@ def _form(request: HttpRequest) -> dict[str, str | list[str]]:
     return params
 
 
-def _signer(request: HttpRequest, organization_id: UUID, params: dict[str, str | list[str]]) -> Credentials:
+def _signer(environ: Mapping[str, Any], organization_id: UUID, params: dict[str, str | list[str]]) -> Credentials:
     """Return the organization's account if it signed this request, over the address that we are known by."""
-    signature = request.META.get("HTTP_X_TWILIO_SIGNATURE", "")
-    check = partial(
-        signature_is_valid, url=settings.PUBLIC_BASE_URL + request.get_full_path(), params=params, signature=signature
-    )
+    signature, query = environ.get("HTTP_X_TWILIO_SIGNATURE", ""), environ.get("QUERY_STRING", "")
+    url = settings.PUBLIC_BASE_URL + environ["PATH_INFO"] + ("?" + query if query else "")
+    check = partial(signature_is_valid, url=url, params=params, signature=signature)
     # With what this process remembers first; a token that was replaced a moment ago is read anew.
     for fresh in (False, True) if signature else ():
         account = callback_credentials.get(organization_id, fresh=fresh)
         if account is not None and check(auth_token=account.auth_token):
             return account
-    raise Refused(403, "The signature is missing or wrong.")
+    raise Refused("The signature is missing or wrong.")
 
 
 def _check_account(account: Credentials, params: dict[str, str | list[str]]) -> None:
     if params.get("AccountSid") != account.account_sid:
-        raise Refused(403, "Another account.")
+        raise Refused("Another account.")
 
 
 def _store(organization_id: UUID, call_id: UUID, sid: object, kind: str, params: dict[str, str | list[str]]) -> bool:
     """Commit the callback; False when it is a repeat. Raises: Refused, DatabaseError."""
     if sid_of("CA", sid) is None:
-        raise Refused(403, "No call SID.")
+        raise Refused("No call SID.")
     if kind == "contact" and (sid_of("CA", params.get("CallSid")) is None or params["CallSid"] == sid):
-        raise Refused(403, "No SID of a contact's leg.")
+        raise Refused("No SID of a contact's leg.")
     if kind == "recording" and sid_of("RE", params.get("RecordingSid")) is None:
-        raise Refused(403, "No recording SID.")
+        raise Refused("No recording SID.")
     said = journal.written(params)
     if NUL in said:
         said = journal.written(_without_nul(params))
     answer = _ask_twice([organization_id, call_id, sid, journal.digest(kind, said), kind, said])
     if answer == "unknown call":
-        raise Refused(403, "No such call.")
+        raise Refused("No such call.")
     if answer == "foreign sid":
-        raise Refused(403, "Another call's SID.")
+        raise Refused("Another call's SID.")
     return bool(answer == "stored")
 
 
@@ -147,13 +193,13 @@ def _ask_twice(arguments: list[Any]) -> str:
     """
 
     def ask() -> str:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT calls_store_callback(%s, %s, %s, %s, %s, %s)", arguments)
-            answer: str = cursor.fetchone()[0]
+        connection.ensure_connection()
+        with connection.wrap_database_errors:
+            # The driver's own cursor: Django's checks before it whether the connection is alive, and wraps each call.
+            answer: str = connection.connection.execute(STORE, arguments).fetchone()[0]
             return answer
 
     used_before = connection.connection is not None
-    connection.health_check_done = True  # type: ignore[attr-defined]  # Django's own flag; the stubs miss it
     try:
         return ask()
     except DatabaseError:
