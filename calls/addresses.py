@@ -9,7 +9,7 @@ from django.urls import reverse
 from calls.journal import CALLBACKS
 
 # The organization in the path says whose token signs and whose rows are meant.
-WEBHOOKS = "webhooks/twilio/"
+WEBHOOKS = "webhooks/twilio/"  # as crm/urls.py says
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 CALLBACK = rf"(?P<organization_id>{_UUID})/calls/(?P<call_id>{_UUID})/(?P<kind>{'|'.join(CALLBACKS)})"
 

@@ -2,7 +2,7 @@
 
 from django.urls import re_path
 
-from calls.addresses import CALLBACK, WEBHOOKS
+from calls.addresses import CALLBACK
 from calls.webhooks import callback
 
-urlpatterns = [re_path(f"^{WEBHOOKS}{CALLBACK}$", callback, name="callback")]
+urlpatterns = [re_path(f"^{CALLBACK}$", callback, name="callback")]

@@ -52,7 +52,7 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("api/v1/", include(rest)),
     re_path(r"^api(?:/|$)", csrf_exempt(login_not_required(api.not_found))),
-    path("", include("calls.webhook_urls")),
+    path("webhooks/twilio/", include("calls.webhook_urls")),
     path("admin/", admin.site.urls),
     *pages,
 ]

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import io
 import json
 import logging
 import socket
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from uuid import UUID, uuid4
 from xml.etree import ElementTree
 
@@ -22,7 +23,7 @@ import psycopg
 import pytest
 from django.conf import settings as django_settings
 from django.db import connections
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from calls import journal
@@ -657,3 +658,63 @@ def test_the_rep_is_spoken_to_in_the_language_of_the_click(ours: Company, langua
     for kind in ("answer", "fallback"):
         [say] = twiml(post(ours, call.pk, kind, said_of(ours, call))).iter("Say")
         assert say.attrib["language"] == voice
+
+
+# The server's door: the same answers, before Django's handler
+
+
+def at_the_door(method: str, path: str, *, body: Any = None, signature: str = "") -> tuple[str, dict[str, str], bytes]:
+    """Ask the application that the web server loads; returns the status line, the headers and the body."""
+    from crm.wsgi import application  # looks at the database as it is loaded
+
+    request = RequestFactory().generic(
+        method, path, body if isinstance(body, bytes) else b"a=b", FORM, headers={"X-Twilio-Signature": signature}
+    )
+    environ, began = request.environ, []
+    if body is not None and not isinstance(body, bytes):
+        environ |= {"wsgi.input": body, "CONTENT_LENGTH": "10"}
+    answer = application(environ, lambda status, headers: began.extend([status, dict(headers)]))
+    return began[0], began[1], b"".join(answer)
+
+
+@pytest.mark.parametrize("kind", journal.CALLBACKS)
+def test_the_door_answers_a_callback_as_the_view_does(ours: Company, call: CallLog, kind: str) -> None:
+    said = said_of(ours, call, **({"CallSid": "CA" + "e" * 32} if kind == "contact" else {}))
+    url = callback_url(ours.id, call.pk, kind)
+    path = url.removeprefix(django_settings.PUBLIC_BASE_URL)
+    signature = sign(ours.auth_token, url, list(said.items()))
+    status, headers, body = at_the_door("POST", path, body=urlencode(said).encode(), signature=signature)
+    assert callbacks_of(ours, call.pk).count == 1
+    viewed = post(ours, call.pk, kind, said)
+    assert (int(status[:3]), body) == (viewed.status_code, viewed.content)
+    assert headers.get("Content-Type") == (viewed.headers["Content-Type"] if body else None)
+    assert callbacks_of(ours, call.pk).count == 1, "The view took a repeat."
+    status, _, _ = at_the_door("POST", path, body=urlencode(said | {"a": "b"}).encode(), signature=signature)
+    assert status == "403 Forbidden"
+    assert callbacks_of(ours, call.pk).count == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "end", "expected"),
+    [("GET", "", "405"), ("POST", "s", "404"), ("POST", "/", "404"), ("POST", "\n", "404"), ("POST", "/../x", "404")],
+)
+def test_the_door_leaves_to_django_what_is_no_callback(
+    ours: Company, call: CallLog, method: str, end: str, expected: str
+) -> None:
+    path = callback_url(ours.id, call.pk, "agent").removeprefix(django_settings.PUBLIC_BASE_URL)
+    status, _, _ = at_the_door(method, path + quote(end))
+    assert status.startswith(expected)
+
+
+def test_a_sender_that_goes_away_is_logged_and_nothing_stored(
+    ours: Company, call: CallLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Gone(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            raise ConnectionResetError
+
+    path = callback_url(ours.id, call.pk, "agent").removeprefix(django_settings.PUBLIC_BASE_URL)
+    status, _, body = at_the_door("POST", path, body=Gone(), signature="any")
+    assert (status, body) == ("500 Internal Server Error", b"It failed.\n")
+    assert "ConnectionResetError" in caplog.text
+    assert callbacks_of(ours, call.pk).count == 0
