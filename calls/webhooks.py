@@ -96,6 +96,7 @@ def take(environ: Mapping[str, Any], organization_id: str, call_id: str, kind: s
     `environ` is the request as WSGI has it; its body was not read yet.
     """
     organization, call = UUID(organization_id), UUID(call_id)
+    _is_alive(False)  # a new request: what was known of the connection was before
     try:
         params = _form(environ)
         account = _signer(environ, organization, params)
@@ -118,6 +119,11 @@ def take(environ: Mapping[str, Any], organization_id: str, call_id: str, kind: s
         logger.exception("No TwiML could be made for a %s callback", kind)
         return _try_again()
     return Reply(HTTPStatus.OK, twiml, "text/xml; charset=utf-8")
+
+
+def _is_alive(known: bool) -> None:
+    """Tell Django whether to ask the kept connection if it is alive, before the next use."""
+    connection.health_check_done = known  # type: ignore[attr-defined]  # Django's own flag; the stubs miss it
 
 
 def _try_again() -> Reply:
@@ -197,7 +203,8 @@ def _ask_twice(arguments: list[Any]) -> str:
         with connection.wrap_database_errors:
             # The driver's own cursor: Django's checks before it whether the connection is alive, and wraps each call.
             answer: str = connection.connection.execute(STORE, arguments).fetchone()[0]
-            return answer
+        _is_alive(True)
+        return answer
 
     used_before = connection.connection is not None
     try:
