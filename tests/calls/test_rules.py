@@ -618,6 +618,14 @@ def test_talk_time_is_the_contact_legs_and_never_minutes_nor_the_agent_legs() ->
     assert told(*TALKING, without, silent, agent("completed", 78, CallDuration="73")).duration_seconds == 60
 
 
+def test_talk_time_lasts_as_long_as_the_recording_or_until_the_agents_end_where_the_contacts_is_unknown() -> None:
+    gone = [*TALKING, agent("completed", 36, CallDuration="31"), NO_LEG]
+    assert told(*gone).duration_seconds == 21
+    recorded = recording("completed", RecordingStartTime=at(15), RecordingDuration="19")
+    assert told(*gone, recorded).duration_seconds == 19
+    assert told(*gone, recorded, contact("completed", 35)).duration_seconds == 20, "The end is known after all."
+
+
 def test_late_ringing_does_not_reopen_a_finished_call() -> None:
     known = rules.fold(one for fact in BRIDGED for one in fact.news)
     before = outcome(known)
@@ -652,6 +660,21 @@ def test_a_live_call_says_whose_phone_rings(facts: list[Fact], status: str, stag
 def test_the_agent_legs_end_alone_proves_nothing_about_the_conversation() -> None:
     for facts in (REP_ANSWERS, CONTACT_RINGS, TALKING):
         assert not told(*facts, agent("completed", 60, CallDuration="55")).is_final
+
+
+@pytest.mark.parametrize("word", ["no-answer", "canceled"])
+def test_ends_within_one_second_leave_open_who_left_until_twilio_was_asked(word: str) -> None:
+    ends = [*CONTACT_RINGS, contact(word, 20, CallDuration="0"), agent("completed", 20, CallDuration="15")]
+    assert not told(*ends).is_final
+    assert (told(*ends, BOTH_ASKED).status, told(*ends, BOTH_ASKED).ended_by) == ("canceled", "agent")
+    waited = dial(word, agent_is="in-progress")
+    assert (told(*ends, waited).status, told(*ends, waited).unanswered_by) == ("no-answer", "contact")
+
+
+def test_a_rep_whose_leg_outlives_the_contacts_by_seconds_did_not_end_the_call_nor_did_a_wish() -> None:
+    talked = [*TALKING, contact("completed", 35, CallDuration="20"), ours("hang-up", 36), BOTH_ASKED]
+    ended_by = [told(*talked, agent("completed", 35 + seconds)).ended_by for seconds in (0, 1, 2, 3)]
+    assert ended_by == ["member", "member", "contact", "contact"]
 
 
 @pytest.mark.parametrize(
@@ -796,6 +819,16 @@ def test_a_call_that_nobody_wants_any_more_is_ended_again_until_it_is_over() -> 
         assert not questions(situation(*TALKING, ours("hang-up", 20), end, seconds=3600)).cancel
 
 
+def test_a_refused_start_that_rings_all_the_same_is_watched() -> None:
+    refused = ours("refused", 0, code=None, message="twilio_unreachable")
+    assert next_look(situation(refused)) is None
+    rings = situation(refused, agent("ringing", 1))
+    assert (rings.outcome.status, rings.outcome.stage) == ("ringing", "ringing_agent")
+    assert next_look(rings) is not None
+    assert questions(replace(rings, now=NOON + timedelta(seconds=60))).agent_leg
+    assert told(refused, *REP_RINGS, agent("busy", 3)).unanswered_by == "agent"
+
+
 def test_a_rep_who_left_before_the_key_is_free_at_once_but_a_dialled_contact_waits_for_callbacks_under_way() -> None:
     gone = situation(*REP_ANSWERS, agent("completed", 8))
     assert questions(gone).contact_leg
@@ -821,6 +854,14 @@ def test_a_recording_that_nobody_told_of_is_asked_for_until_it_is_lost() -> None
         assert next_look(situation(*TALKED, recording(enough), recording_expected=True)) is None
     started = situation(*TALKED, recording("in-progress"), recording_expected=True, seconds=5)
     assert questions(started).recordings
+
+
+@pytest.mark.parametrize(("seconds", "is_missing"), [("20", True), ("", True), ("0", False)])
+def test_a_recording_is_missing_where_they_talked_or_nobody_knows_for_how_long(seconds: str, is_missing: bool) -> None:
+    action = dial("completed", agent_is="in-progress", bridged="true", DialCallDuration=seconds)
+    talked = situation(*REP_ANSWERS, key("1"), action, agent("completed", 36), recording_expected=True, seconds=5)
+    assert (talked.outcome.status, talked.outcome.duration_seconds) == ("completed", int(seconds) if seconds else None)
+    assert (owed.recording_missing(talked), questions(talked).recordings) == (is_missing, is_missing)
 
 
 def test_media_that_is_owed_is_fetched_with_growing_patience() -> None:
