@@ -212,7 +212,7 @@ def test_a_list_that_cannot_be_read_is_none(
         ask(question, account)
 
 
-@pytest.mark.parametrize("status", [204, 302])
+@pytest.mark.parametrize("status", [204, 302, 408])
 @every_question
 def test_another_status_than_well_or_refused_says_nothing(
     twilio: InTwiliosPlace, account: Credentials, question: str, status: int
