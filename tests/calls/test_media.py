@@ -528,7 +528,17 @@ def test_media_shorter_than_its_length_is_never_stored(host: Host, owed: Owed, l
     assert owed.note.asked >= 1, "It is asked for less and less."
 
 
-@pytest.mark.parametrize("broken", ["Content-Length: 0", "Content-Encoding: gzip", "Content-Type: text/html"])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "Content-Length: 0",
+        "Content-Encoding: gzip",
+        "Content-Type: text/html; charset=utf-8",
+        "Content-Type: Application/JSON",
+        "Content-Type: application/xml",
+        "Content-Type: application/xhtml+xml",
+    ],
+)
 def test_no_bytes_or_coded_ones_or_a_page_are_no_media(host: Host, owed: Owed, broken: str) -> None:
     name, _, value = broken.partition(": ")
     if name == "Content-Length":
