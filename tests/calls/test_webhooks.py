@@ -33,7 +33,7 @@ from calls.reconcile.apply import apply_callbacks
 from crm import tenancy, wake
 from crm.models import Contact
 from integrations.access import callback_credentials
-from tests.calls.driving import own_queue
+from tests.calls.driving import kinds, own_queue
 from tests.conftest import Company, World, callbacks_of, eventually, read_call
 from tests.crm.rows import make_call
 
@@ -335,6 +335,15 @@ def test_a_call_has_one_contacts_leg_and_no_callback_tells_of_another(ours: Comp
     assert callbacks_of(ours, call.pk).count == 1
     assert post(ours, call.pk, "contact", said_of(ours, call, CallSid=CHILD, **answered)).status_code == 204
     assert post(ours, call.pk, "dial", said_of(ours, call, DialCallSid=CHILD, **dial)).status_code == 200
+
+
+def test_an_action_that_names_no_leg_tells_of_no_other(ours: Company, call: CallLog) -> None:
+    assert post(ours, call.pk, "contact", said_of(ours, call, CallSid=CHILD)).status_code == 204
+    apply_callbacks(ours.id, call.pk, ask=False)
+    for sid in ("", None):
+        dial = said_of(ours, call, DialCallSid=sid, DialCallStatus="failed", CallStatus="in-progress")
+        assert post(ours, call.pk, "dial", dial).status_code == 200
+    assert callbacks_of(ours, call.pk).count == 3
 
 
 def test_the_contacts_leg_is_known_by_its_parent(ours: Company, call: CallLog) -> None:
@@ -643,6 +652,19 @@ def test_a_call_that_nobody_wants_any_more_is_hung_up(ours: Company, call: CallL
             journal.record_ours(call, "hang-up" if why == "hang-up asked for" else why)
     assert verbs(post(ours, call.pk, kind, said_of(ours, call, Digits="1"))) == ["Hangup"]
     assert callbacks_of(ours, call.pk).count == 1, "It is recorded all the same."
+
+
+@pytest.mark.parametrize("kind", ["answer", "bridge", "key"])
+def test_a_wish_that_twilio_refused_is_granted_when_the_leg_asks_and_noted_anew(
+    ours: Company, call: CallLog, kind: str
+) -> None:
+    asked_at = timezone.now().isoformat()
+    with tenancy.inside(ours.id):
+        journal.record_ours(call, "hang-up", at=asked_at)
+        journal.record_ours(call, "hang-up in vain", asked_at=asked_at)
+    for _ in range(2):
+        assert verbs(post(ours, call.pk, kind, said_of(ours, call, Digits="1"))) == ["Hangup"]
+        assert kinds(ours, call.pk) == ["hang-up", "hang-up in vain", "hang-up"]
 
 
 NAME = "<Dial>+18765550100</Dial> & \"Sons\" 'Ltd' ]]> ☎"
