@@ -38,6 +38,7 @@ from integrations.models import TwilioAccount
 from integrations.twilio import client
 from tests.calls.driving import apply, due, let_pass, send_callback
 from tests.calls.test_reconcile import live_calls
+from tests.calls.test_webhooks import somebody_waits_for_a_lock
 from tests.conftest import eventually, read_call
 
 ROOT = Path(__file__).parents[2]
@@ -750,6 +751,24 @@ def test_media_that_changes_between_two_workers_is_not_mixed(
         host.cut_after = None
         owed.visit()
     owed.hold_whole(host)
+
+
+def test_a_fact_that_is_applied_while_a_part_comes_takes_nothing_of_it_back(host: Host, owed: Owed) -> None:
+    """Whoever applies it has read the recording's row before the part was noted, and writes it afterwards."""
+    host.cut_after = 100_000
+    owed.visit()
+    one, sid = owed.row, str(read_call(owed.company, owed.call_id).call_sid)
+    said = {"CallSid": sid, "RecordingSid": one.recording_sid, "RecordingStatus": "completed"}
+    assert send_callback(owed.company, owed.call_id, "recording", said | {"RecordingDuration": "21"}).status_code == 204
+    parts = [*one.media_parts, ["another.part", 5]]
+    slow = threading.Thread(target=together, args=(1, lambda: apply(owed.company, owed.call_id)))
+    with tenancy.inside(owed.company.id):
+        Recording.objects.filter(pk=one.pk).update(media_parts=parts, media_furthest=100_005)
+        slow.start()
+        eventually(somebody_waits_for_a_lock, what="the fact waits for the row")
+    slow.join(20)
+    after = owed.row
+    assert (after.duration_seconds, after.media_parts, after.media_furthest) == (21, parts, 100_005)
 
 
 WORKER = """

@@ -276,6 +276,17 @@ def recorded(status: str, sid: str) -> dict[str, str]:
     return said | {"RecordingStartTime": "Mon, 04 May 2026 12:00:15 +0000"}
 
 
+def test_of_two_recordings_the_conversations_is_the_one_that_began_first_whichever_was_told_first() -> None:
+    ((company, call_id),) = live_calls(1)
+    agent, sids = {"CallSid": "CA" + uuid4().hex}, []
+    for sid, second in (("RE" + "a" * 32, "20"), ("RE" + "0" * 32, ""), ("RE" + "f" * 32, "15")):
+        said = agent | recorded("completed", sid)
+        said["RecordingStartTime"] = second and f"Mon, 04 May 2026 12:00:{second} +0000"
+        assert send_callback(company, call_id, "recording", said).status_code == 204
+        sids.append(apply(company, call_id).recording_sid)
+    assert sids == ["RE" + "a" * 32, "RE" + "a" * 32, "RE" + "f" * 32]
+
+
 # The orders in which `in-progress` (0), the last word (1), the dial action (2) and the contact's end (3) may come.
 ORDERS = [
     *itertools.permutations(range(4)),
