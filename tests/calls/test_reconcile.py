@@ -185,12 +185,17 @@ def test_a_call_whose_start_was_never_answered_is_found_in_twilios_list(quiet: W
     assert len(quiet.twilio.calls_made(company)) == 1
 
 
-@pytest.mark.stack
-def test_two_lost_starts_to_one_phone_each_find_their_own_call(quiet: World, company: Company) -> None:
-    quick(company)
+def share_a_phone(company: Company) -> None:
+    """The manager is called at the rep's phone."""
     company.manager.phone_number = company.rep.phone_number
     with tenancy.inside(company.id):
         company.manager.save(update_fields=["phone_number"])
+
+
+@pytest.mark.stack
+def test_two_lost_starts_to_one_phone_each_find_their_own_call(quiet: World, company: Company) -> None:
+    quick(company)
+    share_a_phone(company)
     quiet.twilio.phone(company.rep.phone_number, does="no-answer")
     cut = rest(company, "create", "cut-after", times=2)
     quiet.twilio.faults(cut, *dropped(company, "status"))
@@ -202,6 +207,67 @@ def test_two_lost_starts_to_one_phone_each_find_their_own_call(quiet: World, com
         let_pass(company, call_id, 21)
         sid = check(company, call_id).call_sid
         assert {str(call_id) in one["url"] for one in asked if one["call_sid"] == sid} == {True}
+
+
+@pytest.mark.stack
+def test_two_lost_starts_that_twilio_has_not_dialled_yet_are_told_apart_by_what_we_asked_for(
+    quiet: World, company: Company
+) -> None:
+    """Of a queued call Twilio's record has `POST /Calls` alone: our addresses are among its parameters."""
+    share_a_phone(company)
+    quiet.twilio.ask("POST", "accounts", company.account() | {"cps": 0.001})
+    quiet.call(company, company.rep2)  # goes first
+    quiet.twilio.faults(rest(company, "create", "cut-after", times=2))
+    theirs: dict[UUID, str] = {}
+    before = {one["sid"] for one in quiet.twilio.calls_made(company)}
+    for member in (company.rep, company.manager):
+        call_id = quiet.call(company, member)
+        (theirs[call_id],) = {one["sid"] for one in quiet.twilio.calls_made(company)} - before - {*theirs.values()}
+    for call_id, sid in reversed(theirs.items()):
+        let_pass(company, call_id, 21)
+        assert check(company, call_id).call_sid == sid
+
+
+@pytest.mark.stack
+def test_a_lost_start_of_which_twilio_has_no_record_is_recognized_at_the_second_look(
+    quiet: World, company: Company
+) -> None:
+    quick(company)
+    quiet.twilio.phone(company.rep.phone_number, does="no-answer")
+    silent = [rest(company, "events", "error-500", times=None), *dropped(company, "status")]
+    quiet.twilio.faults(rest(company, "create", "cut-after"), *silent)
+    call_id = quiet.call(company)
+    over_at_twilio(company, quiet)
+    let_pass(company, call_id, 21)
+    assert not check(company, call_id).confirmed, "its record may yet come"
+    assert "not found" not in kinds(company, call_id)
+    let_pass(company, call_id, 180)
+    row = check(company, call_id)
+    assert [row.call_sid] == [made["sid"] for made in quiet.twilio.calls_made(company)]
+    assert row.status == "no-answer"
+
+
+@pytest.mark.stack
+def test_a_call_without_a_record_that_may_be_either_of_two_lost_starts_is_neither(
+    quiet: World, company: Company
+) -> None:
+    quick(company)
+    share_a_phone(company)
+    quiet.twilio.phone(company.rep.phone_number, does="no-answer")
+    lost = [rest(company, "create", "cut-before"), rest(company, "create", "cut-after")]
+    quiet.twilio.faults(*lost, rest(company, "events", "error-500", times=None), *dropped(company, "status"))
+    never, made = quiet.call(company), quiet.call(company, company.manager)
+    over_at_twilio(company, quiet)
+    for seconds in (21, 181):
+        for call_id in (never, made):
+            let_pass(company, call_id, seconds)
+            assert not check(company, call_id).confirmed
+            assert "not found" not in kinds(company, call_id)
+    quiet.twilio.faults()
+    for call_id in (never, made):
+        let_pass(company, call_id, 601)
+        check(company, call_id)
+    assert [read_call(company, call_id).confirmed for call_id in (never, made)] == [False, True]
 
 
 @pytest.mark.stack
@@ -270,8 +336,9 @@ def test_a_call_that_twilio_never_made_is_given_up_after_two_empty_answers_minut
 
 
 @pytest.mark.stack
-def test_twilios_errors_are_not_empty_answers(quiet: World, company: Company) -> None:
-    quiet.twilio.faults(rest(company, "create", "cut-before"), rest(company, "list", "error-500", times=None))
+@pytest.mark.parametrize("error", [{"status": 500}, {"status": 404, "code": 20404}], ids=["500", "404"])
+def test_twilios_errors_are_not_empty_answers(quiet: World, company: Company, error: dict[str, int]) -> None:
+    quiet.twilio.faults(rest(company, "create", "cut-before"), rest(company, "list", "status", times=None, **error))
     call_id = quiet.call(company)
     for seconds in (21, 180, 600):
         let_pass(company, call_id, seconds)
