@@ -16,7 +16,19 @@ from calls.reconcile import sweep
 from calls.reconcile.ask import check_call
 from calls.services.hangup import hang_up
 from crm import tenancy
-from tests.calls.driving import apply, check, dropped, due, let_pass, over_at_twilio, quick, rest, stored_state
+from tests.calls.driving import (
+    apply,
+    check,
+    dropped,
+    due,
+    kinds,
+    let_pass,
+    over_at_twilio,
+    quick,
+    rest,
+    send_callback,
+    stored_state,
+)
 from tests.calls.plays import PLAYS
 from tests.calls.test_dead import strange_fact
 from tests.conftest import Company, World, callbacks_of, eventually, make_company, read_call
@@ -251,6 +263,68 @@ def connect_patiently(company: Company) -> None:
     company.connect(ring_seconds=120)
 
 
+# --- lists that lag behind, and legs that never end ---
+
+
+def dialled_and_left(world: World, company: Company, **contact: str) -> UUID:
+    """A call whose rep pressed the key and left, as callbacks tell; Twilio's list knows of no other leg."""
+    world.twilio.phone(company.rep.phone_number, does="manual")
+    connect_patiently(company)
+    world.twilio.faults(*dropped(company, *CALLBACKS))
+    call_id = world.call(company)
+    agent = {"CallSid": str(read_call(company, call_id).call_sid)}
+    facts = [("answer", agent | {"CallStatus": "in-progress"}), ("key", agent | {"Digits": "1"})]
+    if contact:
+        facts.append(("contact", {"CallSid": "CA" + "c" * 32, "ParentCallSid": agent["CallSid"], **contact}))
+    for kind, said in (*facts, ("agent", agent | {"CallStatus": "completed", "CallDuration": "9"})):
+        assert send_callback(company, call_id, kind, said).status_code in (200, 204)
+    assert apply(company, call_id).stage == "ringing_contact"
+    return call_id
+
+
+@pytest.mark.stack
+def test_a_list_without_the_contacts_leg_is_not_believed_for_three_minutes(quiet: World, company: Company) -> None:
+    call_id = dialled_and_left(quiet, company)
+    assert 180 <= sweep_until_settled(company, call_id) < 300
+    row = read_call(company, call_id)
+    assert (row.status, row.ended_by) == ("canceled", "agent")
+
+
+@pytest.mark.stack
+def test_a_list_without_the_contacts_leg_is_believed_the_third_time(quiet: World, company: Company) -> None:
+    call_id = dialled_and_left(quiet, company)
+    let_pass(company, call_id, 200)
+    assert [check(company, call_id).status for _ in range(3)] == ["ringing", "ringing", "canceled"]
+
+
+@pytest.mark.stack
+def test_a_contacts_leg_that_never_ends_at_twilio_has_ended_with_the_agents(silence: World, company: Company) -> None:
+    call_id = talking(silence, company)
+    over = {"CallSid": str(read_call(company, call_id).call_sid), "CallStatus": "completed", "CallDuration": "30"}
+    assert send_callback(company, call_id, "agent", over).status_code == 204
+    apply(company, call_id)
+    assert 180 <= sweep_until_settled(company, call_id, most=15) < 600
+    row = read_call(company, call_id)
+    assert (row.status, row.stage, row.ended_by) == ("completed", "ended", None)
+    assert "presumed over" in kinds(company, call_id)
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize(
+    ("contact", "expected"),
+    [({"CallStatus": "ringing"}, ("presumed over", "canceled")), ({}, ("given up", "failed"))],
+    ids=["was rung", "nobody knows"],
+)
+def test_a_contacts_leg_that_cannot_be_asked_about_has_ended_with_the_agents_if_there_was_one(
+    quiet: World, company: Company, contact: dict[str, str], expected: tuple[str, str]
+) -> None:
+    call_id = dialled_and_left(quiet, company, **contact)
+    quiet.twilio.faults(rest(company, "list", "status", status=503, times=None), *dropped(company, *CALLBACKS))
+    assert 20 * 60 <= sweep_until_settled(company, call_id, most=30) < 45 * 60
+    steps = [kind for kind in kinds(company, call_id) if kind in ("presumed over", "given up")]
+    assert (*steps, read_call(company, call_id).status) == expected
+
+
 # --- 429 ---
 
 
@@ -353,6 +427,56 @@ def test_a_call_that_cannot_be_asked_about_frees_its_rep(quiet: World, company: 
     assert sweep_until_settled(company, call_id, most=30) < 45 * 60
     row = read_call(company, call_id)
     assert (row.status, row.ended_by) == ("failed", "system")
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("is_found", [True, False], ids=["found", "lost"])
+def test_a_token_that_no_key_opens_is_a_question_in_vain(
+    quiet: World, company: Company, settings: Any, is_found: bool
+) -> None:
+    quiet.twilio.phone(company.rep.phone_number, does="busy", after=0)
+    quiet.twilio.faults(*dropped(company, "status"))
+    call_id = quiet.call(company)
+    over_at_twilio(company, quiet)
+    keys, settings.FIELD_ENCRYPTION_KEYS = settings.FIELD_ENCRYPTION_KEYS, ["other:" + "A" * 43]
+    for vain, seconds in ((1, 61), (2, 121)):
+        let_pass(company, call_id, seconds)
+        assert sweep.attempt(check_call, company.id, call_id)
+        note = due(call_id)
+        assert note is not None
+        assert (note.asked, note.failures) == (vain, 0)
+    if is_found:
+        settings.FIELD_ENCRYPTION_KEYS = keys
+    let_pass(company, call_id, 1100)
+    assert check(company, call_id).status == ("busy" if is_found else "failed")
+
+
+@pytest.mark.stack
+def test_a_404_to_another_question_does_not_say_that_the_call_is_gone(silence: World, company: Company) -> None:
+    call_id = talking(silence, company)
+    silence.twilio.faults(
+        rest(company, "list", "status", status=404, code=20404, times=None), *dropped(company, *CALLBACKS)
+    )
+    for _ in range(3):
+        let_pass(company, call_id, 601)
+        assert check(company, call_id).is_live
+    assert "not found" not in kinds(company, call_id)
+
+
+@pytest.mark.stack
+def test_a_debugger_that_never_answers_hides_no_leg_and_no_end(quiet: World, company: Company) -> None:
+    quiet.twilio.phone(company.contact_number, does="answer", after=1, talk=5)
+    quiet.twilio.faults(*dropped(company, *CALLBACKS), rest(company, "notifications", "error-500", times=None))
+    call_id = quiet.call(company)
+    over_at_twilio(company, quiet)
+    let_pass(company, call_id, 61)
+    check(company, call_id)
+    legs = {leg["role"]: leg["status"] for leg in stored_state(company, call_id)["legs"]}
+    assert legs == {"agent": "completed", "contact": "completed"}
+    assert sweep_until_settled(company, call_id, most=30) < 300
+    row = read_call(company, call_id)
+    assert (row.status, row.ended_by) == ("completed", "contact")
+    assert not {"given up", "presumed over"} & {*kinds(company, call_id)}
 
 
 @pytest.mark.stack
