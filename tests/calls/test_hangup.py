@@ -12,7 +12,7 @@ from calls.services.hangup import hang_up
 from crm import tenancy
 from integrations.twilio.errors import TwilioRejected, TwilioUnconfirmed
 from tests.calls.driving import apply, check, dropped, due, kinds, let_pass, over_at_twilio, quick, rest
-from tests.calls.test_no_news import sweep_until_settled
+from tests.calls.test_no_news import at_twilio, sweep_until_settled
 from tests.conftest import Company, World, callbacks_of, eventually, read_call
 
 pytestmark = pytest.mark.stack
@@ -94,6 +94,30 @@ def test_a_hang_up_whose_answer_never_came_is_done_by_the_sweeper(quiet: World, 
     check(company, call_id)
     over_at_twilio(company, quiet)
     row = apply(company, call_id)
+    assert (row.status, row.ended_by) == ("completed", "member")
+
+
+def test_a_hang_up_that_twilio_refuses_again_and_again_hides_no_answer(quiet: World, company: Company) -> None:
+    quiet.twilio.phone(company.contact_number, does="answer", after=1, talk=3000)
+    unheard = dropped(company, "status")
+    quiet.twilio.faults(*unheard)
+    call_id = quiet.call(company)
+    eventually(lambda: "key" in callbacks_of(company, call_id).kinds, what="the key")
+    eventually(lambda: "contact in-progress" in at_twilio(quiet, company), what="they talk")
+    quiet.twilio.faults(
+        rest(company, "update", "cut-before"), rest(company, "update", "error-500", times=None), *unheard
+    )
+    with pytest.raises(TwilioUnconfirmed):
+        hang_up(member=company.rep, call_id=call_id)
+    assert apply(company, call_id).stage == "ringing_contact"
+    make_older(company, call_id, 61)
+    assert check(company, call_id).stage == "talking"
+    quiet.twilio.faults()
+    make_older(company, call_id, 61)
+    check(company, call_id)
+    over_at_twilio(company, quiet)
+    sweep_until_settled(company, call_id)
+    row = read_call(company, call_id)
     assert (row.status, row.ended_by) == ("completed", "member")
 
 
