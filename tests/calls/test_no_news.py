@@ -278,7 +278,8 @@ def dialled_and_left(world: World, company: Company, **contact: str) -> UUID:
         facts.append(("contact", {"CallSid": "CA" + "c" * 32, "ParentCallSid": agent["CallSid"], **contact}))
     for kind, said in (*facts, ("agent", agent | {"CallStatus": "completed", "CallDuration": "9"})):
         assert send_callback(company, call_id, kind, said).status_code in (200, 204)
-    assert apply(company, call_id).stage == "ringing_contact"
+    stage = "talking" if contact.get("CallStatus") == "in-progress" else "ringing_contact"
+    assert apply(company, call_id).stage == stage
     return call_id
 
 
@@ -312,8 +313,12 @@ def test_a_contacts_leg_that_never_ends_at_twilio_has_ended_with_the_agents(sile
 @pytest.mark.stack
 @pytest.mark.parametrize(
     ("contact", "expected"),
-    [({"CallStatus": "ringing"}, ("presumed over", "canceled")), ({}, ("given up", "failed"))],
-    ids=["was rung", "nobody knows"],
+    [
+        ({"CallStatus": "ringing"}, ("presumed over", "canceled")),
+        ({"CallStatus": "in-progress"}, ("presumed over", "completed")),
+        ({}, ("given up", "failed")),
+    ],
+    ids=["was rung", "talked", "nobody knows"],
 )
 def test_a_contacts_leg_that_cannot_be_asked_about_has_ended_with_the_agents_if_there_was_one(
     quiet: World, company: Company, contact: dict[str, str], expected: tuple[str, str]
@@ -323,6 +328,19 @@ def test_a_contacts_leg_that_cannot_be_asked_about_has_ended_with_the_agents_if_
     assert 20 * 60 <= sweep_until_settled(company, call_id, most=30) < 45 * 60
     steps = [kind for kind in kinds(company, call_id) if kind in ("presumed over", "given up")]
     assert (*steps, read_call(company, call_id).status) == expected
+
+
+@pytest.mark.stack
+def test_two_who_talk_are_given_up_only_when_no_call_lasts_so_long(silence: World, company: Company) -> None:
+    call_id = talking(silence, company)
+    let_pass(company, call_id, 61)
+    assert check(company, call_id).stage == "talking"
+    silence.twilio.faults(rest(company, "any", "status", status=503, times=None), *dropped(company, *CALLBACKS))
+    for hour in range(1, 6):
+        let_pass(company, call_id, 3550)
+        assert check(company, call_id).is_live, hour
+    let_pass(company, call_id, 601)
+    assert check(company, call_id).status == "failed"
 
 
 # --- 429 ---
