@@ -48,6 +48,7 @@ CONTACTS: Sequence[Mapping[str, Any]] = (
 )
 STAGES = ("queued", "ringing_agent", "ringing_contact", "talking")
 WEBHOOKS = (*["status"] * 6, "action", "action", "recording", "twiml", "gather", "fallback")
+UNTOLD = ("status", "action", "recording")
 ASKED = ("fetch", "fetch", "list", "list", "recordings", "notifications", "events", "media", "update")
 ANSWERED: Sequence[Mapping[str, Any]] = (
     {"do": "error-500"},
@@ -89,6 +90,8 @@ def brew(seed: int) -> Storm:
     faults: list[dict[str, Any]] = []
     if chance.random() < 0.2:
         faults.append({"on": "create", **chance.choice(ANSWERED)})
+    if chance.random() < 0.3:  # nobody tells us anything
+        faults += [{"on": "webhook", "do": "drop", "match": {"kind": kind}, "times": None} for kind in UNTOLD]
     for _ in range(chance.randrange(4)):
         kind, match = chance.choice(WEBHOOKS), {}
         if kind == "status" and chance.random() < 0.5:
