@@ -4,6 +4,7 @@ import errno
 import time
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -102,12 +103,15 @@ ROWS: dict[str, Row] = {
 
 def at_twilio(world: World, company: Company) -> set[str]:
     """The legs that are live at Twilio, as `test_outcomes` names moments to act at."""
-    live = world.twilio.ask("GET", "state")["calls"]["live"]
-    mine = [one for one in live if one["account_sid"] == company.account_sid]
+    state = world.twilio.ask("GET", "state")
+    mine = [one for one in state["calls"]["live"] if one["account_sid"] == company.account_sid]
     states = {f"{'contact' if one['parent_call_sid'] else 'agent'} {one['status']}" for one in mine}
     if "agent ringing" in states:
         states.add("ringing_agent")
-    if "contact in-progress" in states:
+    answered = [one["answered_at"] for one in mine if one["parent_call_sid"] and one["status"] == "in-progress"]
+    now = datetime.fromisoformat(state["now"])
+    # Of less than a second there would be no recording.
+    if any(now - datetime.fromisoformat(one) >= timedelta(seconds=2) for one in answered):
         states.add("talking")
     return states
 
