@@ -48,8 +48,9 @@ test: dev
 # Alone on the machine: it holds the 100 ms that the short forms stretch.
 soak: dev
 	@FAULT_ROUNDS=20 FAULT_SECONDS=60 FAULT_CUTS=500 FAULT_P99_MS=100 CALLBACK_ORDERS=500 RACE_ROUNDS=500 CLICK_ROUNDS=200 \
+		STORM_ROUNDS=240 \
 		$(PY) -m pytest -n 0 -s tests/faults tests/calls/test_reconcile.py tests/calls/test_orders.py \
-		tests/calls/test_api.py $(ARGS)
+		tests/calls/test_api.py tests/calls/test_storm.py $(ARGS)
 
 check: dev
 	$(PY) -m ruff format --check .
