@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -16,6 +16,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_noop
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
@@ -24,6 +25,7 @@ from calls.addresses import CALLBACK, WEBHOOKS
 from calls.reconcile.apply import APPLY
 from crm import wake
 from integrations.access import Credentials, callback_credentials
+from integrations.services import note_rejected, note_signed
 from integrations.twilio.signatures import signature_is_valid
 from integrations.twilio.words import sid_of, storable
 from integrations.vault import SealBroken
@@ -99,16 +101,20 @@ def take(environ: Mapping[str, Any], organization_id: str, call_id: str, kind: s
     _is_alive(False)  # a new request: what was known of the connection was before
     try:
         params = _form(environ)
-        account = _signer(environ, organization, params)
+        account, token = _signer(environ, organization, params)
         _check_account(account, params)
         sid = params.get("ParentCallSid", "") if kind == "contact" else params.get("CallSid", "")
         stored = _store(organization, call, sid, kind, params)
     except Refused as refusal:
         logger.warning("Refused a %s callback for %s: %s", kind, organization_id, refusal)
+        _tell_admin(partial(note_rejected, organization, str(refusal)))
         return Reply(refusal.status, f"{refusal}\n")
     except (DatabaseError, SealBroken, ImproperlyConfigured):
         logger.exception("A %s callback could not be stored", kind)
         return _try_again()
+    by_next = token != account.auth_token
+    if not (account.next_is_signed if by_next else account.is_signed):
+        _tell_admin(partial(note_signed, organization, account.account_sid, by_next=by_next))
     if stored:
         wake.after_commit(APPLY)
     if kind not in instructions.ANSWERS:
@@ -132,20 +138,29 @@ def _try_again() -> Reply:
     return Reply(HTTPStatus.SERVICE_UNAVAILABLE, "Not stored, try again.\n")
 
 
+def _tell_admin(note: Callable[[], None]) -> None:
+    """Write down what the set-up's page shows; the answer to Twilio does not depend on it."""
+    try:
+        note()
+    except DatabaseError:
+        logger.exception("What the set-up shows of callbacks could not be written down")
+        connection.close()
+
+
 def _form(environ: Mapping[str, Any]) -> dict[str, str | list[str]]:
     """Read a form body of bounded size; every parameter is kept, whether we know it or not."""
     if environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() != FORM:
-        raise Refused("Only forms are accepted.")
+        raise Refused(gettext_noop("Only forms are accepted."))
     length = environ.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdigit()):
-        raise Refused("Not a length.")
+        raise Refused(gettext_noop("Not a length."))
     if len(length) > 9 or int(length) > MOST_BYTES:
-        raise Refused("Too large.", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        raise Refused(gettext_noop("Too large."), status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     body = environ["wsgi.input"].read(int(length))  # no more, or a server may wait for what never comes
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, strict_parsing=bool(body))
     except ValueError:
-        raise Refused("Not a form.") from None
+        raise Refused(gettext_noop("Not a form.")) from None
     params: dict[str, str | list[str]] = {}
     for name, value in pairs:
         if name in params:
@@ -155,40 +170,43 @@ def _form(environ: Mapping[str, Any]) -> dict[str, str | list[str]]:
     return params
 
 
-def _signer(environ: Mapping[str, Any], organization_id: UUID, params: dict[str, str | list[str]]) -> Credentials:
-    """Return the organization's account if it signed this request, over the address that we are known by."""
+def _signer(
+    environ: Mapping[str, Any], organization_id: UUID, params: dict[str, str | list[str]]
+) -> tuple[Credentials, str]:
+    """Return the organization's account and the token with which it signed this request, over our public address."""
     signature, query = environ.get("HTTP_X_TWILIO_SIGNATURE", ""), environ.get("QUERY_STRING", "")
     url = settings.PUBLIC_BASE_URL + environ["PATH_INFO"] + ("?" + query if query else "")
     check = partial(signature_is_valid, url=url, params=params, signature=signature)
     # With what this process remembers first; a token that was replaced a moment ago is read anew.
     for fresh in (False, True) if signature else ():
         account = callback_credentials.get(organization_id, fresh=fresh)
-        if account is not None and check(auth_token=account.auth_token):
-            return account
-    raise Refused("The signature is missing or wrong.")
+        for token in account.signing_tokens if account is not None else ():
+            if account is not None and check(auth_token=token):
+                return account, token
+    raise Refused(gettext_noop("The signature is missing or wrong."))
 
 
 def _check_account(account: Credentials, params: dict[str, str | list[str]]) -> None:
     if params.get("AccountSid") != account.account_sid:
-        raise Refused("Another account.")
+        raise Refused(gettext_noop("Another account."))
 
 
 def _store(organization_id: UUID, call_id: UUID, sid: object, kind: str, params: dict[str, str | list[str]]) -> bool:
     """Commit the callback; False when it is a repeat. Raises: Refused, DatabaseError."""
     if sid_of("CA", sid) is None:
-        raise Refused("No call SID.")
+        raise Refused(gettext_noop("No call SID."))
     if kind == "contact" and (sid_of("CA", params.get("CallSid")) is None or params["CallSid"] == sid):
-        raise Refused("No SID of a contact's leg.")
+        raise Refused(gettext_noop("No SID of a contact's leg."))
     if kind == "recording" and sid_of("RE", params.get("RecordingSid")) is None:
-        raise Refused("No recording SID.")
+        raise Refused(gettext_noop("No recording SID."))
     said = journal.written(params)
     if NUL in said:
         said = journal.written(_without_nul(params))
     answer = _ask_twice([organization_id, call_id, sid, journal.digest(kind, said), kind, said])
     if answer == "unknown call":
-        raise Refused("No such call.")
+        raise Refused(gettext_noop("No such call."))
     if answer == "foreign sid":
-        raise Refused("Another call's SID.")
+        raise Refused(gettext_noop("Another call's SID."))
     return bool(answer == "stored")
 
 

@@ -8,8 +8,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from crm import tenancy
-from crm.errors import NotFound
-from crm.models import ApiToken, Contact, Membership, Opportunity, User
+from crm.errors import NotAllowed, NotFound
+from crm.models import ApiToken, Contact, Membership, Opportunity, Role, User
 
 TOKEN_PREFIX = "ctc"  # noqa: S105 - says what kind of secret follows
 
@@ -67,6 +67,12 @@ def member_of_token(token: str) -> Membership | None:
         stale = Q(last_used_at=None) | Q(last_used_at__lt=now - timedelta(minutes=1))
         ApiToken.objects.filter(stale, pk=found.pk).update(last_used_at=now)
         return found.membership
+
+
+def require_admin(member: Membership) -> None:
+    """Raises: NotAllowed for everybody but the organization's admins."""
+    if member.role != Role.ADMIN:
+        raise NotAllowed
 
 
 def get_contact(member: Membership, contact_id: UUID) -> Contact:

@@ -34,6 +34,7 @@ rest: list[URLPattern | URLResolver] = [
     path("me/", api.Me.as_view(), name="me"),
     path("contacts/", api.ContactList.as_view(), name="api-contacts"),
     path("contacts/<uuid:contact_id>/", api.ContactDetail.as_view(), name="api-contact"),
+    path("", include("integrations.urls")),
     path("", include("calls.urls")),
     re_path(r"", csrf_exempt(login_not_required(api.not_found))),
 ]

@@ -5,9 +5,11 @@ import time
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from crm import tenancy
 from crm.models import Organization
-from integrations.models import TwilioAccount
+from integrations.models import Number, TwilioAccount
 
 CACHE_SECONDS = 10.0
 RELOAD_SECONDS = 1.0
@@ -24,6 +26,28 @@ class Credentials:
     confirms_with_key: bool
     records_calls: bool
     ring_seconds: int
+    next_auth_token: str = field(default="", repr=False)
+    api_key_sid: str = ""
+    api_key_secret: str = field(default="", repr=False)
+    region: str = ""
+    edge: str = ""
+    is_signed: bool = False  # a signature of this account's was valid before
+    next_is_signed: bool = False  # one with the next token was
+
+    @property
+    def login(self) -> tuple[str, str]:
+        """What REST requests authenticate with: the API key, or the account with its newest token.
+
+        Twilio takes its secondary token over REST before its promotion as after it; the primary one ends with that.
+        """
+        if self.api_key_sid:
+            return self.api_key_sid, self.api_key_secret
+        return self.account_sid, self.next_auth_token or self.auth_token
+
+    @property
+    def signing_tokens(self) -> tuple[str, ...]:
+        """What Twilio may sign with: the token, and the next one from its promotion on."""
+        return (self.auth_token, self.next_auth_token) if self.next_auth_token else (self.auth_token,)
 
 
 def credentials(organization_id: UUID) -> Credentials | None:
@@ -38,12 +62,29 @@ def credentials(organization_id: UUID) -> Credentials | None:
     return Credentials(
         organization_id=organization_id,
         account_sid=account.account_sid,
-        auth_token=account.auth_token(),
+        auth_token=account.secret("auth_token"),
         default_caller_id=account.default_caller_id,
         confirms_with_key=account.confirms_with_key,
         records_calls=account.records_calls,
         ring_seconds=account.ring_seconds,
+        next_auth_token=account.secret("next_auth_token"),
+        api_key_sid=account.api_key_sid,
+        api_key_secret=account.secret("api_key_secret"),
+        region=account.region,
+        edge=account.edge,
+        is_signed=account.signed_at is not None,
+        next_is_signed=account.next_signed_at is not None,
     )
+
+
+def account_of(organization_id: UUID) -> TwilioAccount | None:
+    """Return the account's row, for who shows or edits it inside the organization; None before it is connected."""
+    return TwilioAccount.objects.filter(organization_id=organization_id).first()
+
+
+def numbers_of(organization_id: UUID) -> QuerySet[Number]:
+    """Return the numbers that calls may come from, those that can call first."""
+    return Number.objects.filter(organization_id=organization_id).order_by("-has_voice", "number")
 
 
 class CredentialsCache:
@@ -84,6 +125,11 @@ class CredentialsCache:
                 self._reloaded.clear()
             self._reloaded[organization_id] = now
             return True
+
+    def forget(self, organization_id: UUID) -> None:
+        """Read this organization's anew, as whoever has just changed them wants; other processes have until then."""
+        with self._lock:
+            self._read.pop(organization_id, None)
 
     def clear(self) -> None:
         """Forget everything, as a new process would."""

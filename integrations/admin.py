@@ -17,7 +17,7 @@ from crm.errors import InvalidNumber
 from crm.models import Membership, Organization, User
 from crm.numbers import to_e164
 from integrations.models import TwilioAccount
-from integrations.services import ACCOUNT_SID, AUTH_TOKEN, BadAuthToken, BadCredentials
+from integrations.services import ACCOUNT_SID, SECRET, BadAuthToken, BadCredentials
 
 
 class TwilioAccountForm(forms.ModelForm):
@@ -52,7 +52,7 @@ class TwilioAccountForm(forms.ModelForm):
     def clean_auth_token(self) -> str:
         """A new account needs one, of signs that a request to Twilio can carry."""
         token: str = self.cleaned_data["auth_token"]
-        if token and not AUTH_TOKEN.fullmatch(token):
+        if token and not SECRET.fullmatch(token):
             raise ValidationError(BadAuthToken.message)
         if not token and not self.instance.sealed_auth_token:
             raise ValidationError(_("Enter the account's auth token."))
@@ -65,7 +65,7 @@ class TwilioAccountForm(forms.ModelForm):
     def save(self, commit: bool = True) -> TwilioAccount:
         """Seal the token for its row."""
         if self.cleaned_data["auth_token"]:
-            self.instance.set_auth_token(self.cleaned_data["auth_token"])
+            self.instance.seal("auth_token", self.cleaned_data["auth_token"])
         return super().save(commit)
 
 

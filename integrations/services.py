@@ -1,18 +1,39 @@
-"""Writes to the organization's Twilio account."""
+"""Writes to the organization's Twilio account. Nothing here asks Twilio: that is `checks`, and before or after."""
 
+import logging
 import re
+import threading
+import time
+from collections import OrderedDict
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
+from django.apps import apps
+from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from crm import tenancy
 from crm.errors import AppError
 from crm.models import Organization
 from crm.numbers import to_e164
-from integrations.models import TwilioAccount
+from integrations.access import callback_credentials
+from integrations.models import Number, TwilioAccount
+
+logger = logging.getLogger(__name__)
 
 ACCOUNT_SID = re.compile(r"AC[0-9a-f]{32}")
+API_KEY_SID = re.compile(r"SK[0-9a-f]{32}")
 # HTTP's Basic authentication carries nothing else for certain (RFC 7617 §2); Twilio's are 32 hexadecimal digits.
-AUTH_TOKEN = re.compile(r"[!-~]{1,128}")
+SECRET = re.compile(r"[!-~]{1,128}")
+# Part of the host that Twilio is asked at: one label, whatever regions and edges there will be.
+PLACE = re.compile(r"[a-z]{2}[a-z0-9-]{0,17}|")
+# What Twilio signed with the old token may still be tried again when the first one with the new token has come.
+PROMOTION_OVERLAP = timedelta(minutes=5)
+# So often at most is it written down that callbacks come, or are refused, per organization.
+NOTE_SECONDS = 1.0
+LIVE = ("queued", "initiated", "ringing", "in-progress")
 
 
 class BadCredentials(AppError):
@@ -28,28 +49,263 @@ class BadAuthToken(BadCredentials):
     message = _("An auth token is up to 128 letters, digits and signs, without spaces or accents.")
 
 
-def connect_twilio(
-    *, organization: Organization, account_sid: str, auth_token: str, default_caller_id: str, **rules: object
-) -> TwilioAccount:
-    """Store or replace `organization`'s Twilio account; an empty `auth_token` keeps the one that is there.
+class BadApiKey(BadCredentials):
+    """What was typed cannot be an API key."""
 
-    `rules`: confirms_with_key, records_calls, ring_seconds. Raises: BadCredentials, InvalidNumber.
+    message = _("An API key's SID is SK and 32 hexadecimal digits, and its secret has no spaces or accents.")
+
+
+class BadPlace(BadCredentials):
+    """What was typed cannot be a region with its edge."""
+
+    code = "bad_region"
+    message = _(
+        "A region is a word of Twilio's such as ie1, with an edge such as dublin; the United States need neither."
+    )
+
+
+class CallsUnderWay(AppError):
+    """Another account would take the live calls' callbacks away."""
+
+    code = "calls_under_way"
+    status = 409
+    message = _("Calls of this organization are under way. Replace the account when they are over.")
+
+
+class NoNextToken(AppError):
+    """There is nothing to promote."""
+
+    code = "no_next_token"
+    status = 409
+    message = _("There is no next auth token. Enter Twilio's secondary token first.")
+
+
+class NotPromoted(AppError):
+    """Twilio still signs with the old token: dropping it would refuse every callback."""
+
+    code = "token_not_promoted"
+    status = 409
+    message = _(
+        "Twilio has not signed with the next token yet. Promote it in Twilio's console and make a call;"
+        " the old token is then dropped by itself."
+    )
+
+
+def connect_twilio(
+    *,
+    organization: Organization,
+    account_sid: str,
+    default_caller_id: str,
+    auth_token: str = "",
+    api_key_sid: str = "",
+    api_key_secret: str = "",
+    region: str = "",
+    edge: str = "",
+    **rules: object,
+) -> TwilioAccount:
+    """Store or replace `organization`'s Twilio account; an empty secret keeps the one that is there.
+
+    `rules`: confirms_with_key, records_calls, ring_seconds. An empty `api_key_sid` forgets the key. Another account is
+    another history: its token must come along, and no call may be under way. Raises: BadCredentials, BadAuthToken,
+    BadApiKey, BadPlace, InvalidNumber, CallsUnderWay.
     """
     if not ACCOUNT_SID.fullmatch(account_sid):
         raise BadCredentials(field="account_sid")
-    if auth_token and not AUTH_TOKEN.fullmatch(auth_token):
-        raise BadAuthToken(field="auth_token")
+    if auth_token:
+        refuse_bad_token(auth_token, field="auth_token")
+    if api_key_sid and not API_KEY_SID.fullmatch(api_key_sid):
+        raise BadApiKey(field="api_key_sid")
+    if api_key_secret and not SECRET.fullmatch(api_key_secret):
+        raise BadApiKey(field="api_key_secret")
+    if not PLACE.fullmatch(region) or not PLACE.fullmatch(edge) or bool(region) != bool(edge):
+        raise BadPlace(field="edge" if region and not edge else "region")
     number = to_e164(default_caller_id, region=organization.region)
     with tenancy.inside(organization.pk):
-        account = TwilioAccount.objects.first() or TwilioAccount(organization=organization)
-        account.account_sid = account_sid
+        account = TwilioAccount.objects.select_for_update().first() or TwilioAccount(organization=organization)
+        _replace_account(account, account_sid, has_token=bool(auth_token))
         account.default_caller_id = number
+        account.region, account.edge = region, edge
         for name, value in rules.items():
             setattr(account, name, value)
-        if auth_token:
-            account.set_auth_token(auth_token)
-        elif not account.sealed_auth_token:
-            raise BadCredentials(_("Enter the account's auth token."), field="auth_token")
+        if auth_token and auth_token != account.secret("auth_token"):
+            account.seal("auth_token", auth_token)
+            account.seal("next_auth_token", "")
+            account.signed_at = account.next_signed_at = None
+        _set_api_key(account, api_key_sid, api_key_secret)
         account.full_clean(exclude=["organization"])
         account.save()
+    callback_credentials.forget(organization.pk)
     return account
+
+
+def _replace_account(account: TwilioAccount, account_sid: str, *, has_token: bool) -> None:
+    if account_sid != account.account_sid:
+        if account.account_sid and apps.get_model("calls", "CallLog").objects.filter(status__in=LIVE).exists():
+            raise CallsUnderWay(field="account_sid")
+        account.account_sid = account_sid
+        account.checks, account.checked_at = [], None
+        account.signed_at = account.next_signed_at = account.last_callback_at = None
+        account.last_rejected_at, account.last_rejected_why = None, ""
+        account.sealed_auth_token = account.sealed_next_auth_token = ""
+        account.api_key_sid = account.sealed_api_key_secret = ""
+    if not has_token and not account.sealed_auth_token:
+        raise BadCredentials(_("Enter the account's auth token."), field="auth_token")
+
+
+def _set_api_key(account: TwilioAccount, api_key_sid: str, api_key_secret: str) -> None:
+    if api_key_secret and not api_key_sid:
+        raise BadApiKey(_("This secret needs the SID of its API key."), field="api_key_sid")
+    if api_key_sid != account.api_key_sid:
+        if api_key_sid and not api_key_secret:
+            raise BadApiKey(_("Enter the API key's secret."), field="api_key_secret")
+        account.api_key_sid, account.sealed_api_key_secret = api_key_sid, ""
+    if api_key_secret:
+        account.seal("api_key_secret", api_key_secret)
+
+
+def refuse_bad_token(token: str, *, field: str) -> None:
+    """Raises: BadAuthToken for what no request to Twilio can carry."""
+    if not SECRET.fullmatch(token):
+        raise BadAuthToken(field=field)
+
+
+def set_next_token(*, organization: Organization, next_auth_token: str) -> TwilioAccount:
+    """Store Twilio's secondary token beside the one in use: both are accepted from now on. Empty forgets it.
+
+    Raises: BadAuthToken; BadCredentials when no account is connected.
+    """
+    if next_auth_token:
+        refuse_bad_token(next_auth_token, field="auth_token")
+    with tenancy.inside(organization.pk):
+        account = _locked()
+        if next_auth_token == account.secret("auth_token"):
+            raise BadAuthToken(_("This is the token that is in use already."), field="auth_token")
+        if next_auth_token != account.secret("next_auth_token"):
+            account.seal("next_auth_token", next_auth_token)
+            account.next_signed_at = None
+            account.save()
+    callback_credentials.forget(organization.pk)
+    return account
+
+
+def promote_token(*, organization: Organization, now: bool = False) -> TwilioAccount:
+    """Drop the old token: the next one is the token from now on.
+
+    Only when Twilio has signed with the next one, or else the callbacks of the old one would be refused; with `now`
+    whoever asks answers for that. Raises: NoNextToken, NotPromoted.
+    """
+    with tenancy.inside(organization.pk):
+        account = _locked()
+        if not account.sealed_next_auth_token:
+            raise NoNextToken
+        if account.next_signed_at is None and not now:
+            raise NotPromoted
+        _promote(account)
+    callback_credentials.forget(organization.pk)
+    return account
+
+
+def _promote(account: TwilioAccount) -> None:
+    account.seal("auth_token", account.secret("next_auth_token"))
+    account.seal("next_auth_token", "")
+    account.signed_at, account.next_signed_at = account.next_signed_at, None
+    account.save()
+
+
+def _locked() -> TwilioAccount:
+    account = TwilioAccount.objects.select_for_update().first()
+    if account is None:
+        raise BadCredentials(_("Connect the account first."), code="twilio_not_connected")
+    return account
+
+
+def save_checks(organization_id: UUID, account_sid: str, checks: list[dict[str, Any]]) -> None:
+    """Keep what a verification of this account found, unless it was replaced meanwhile."""
+    with tenancy.inside(organization_id):
+        TwilioAccount.objects.filter(account_sid=account_sid).update(checks=checks, checked_at=timezone.now())
+
+
+def save_numbers(organization_id: UUID, account_sid: str, listed: list[dict[str, Any]]) -> list[str]:
+    """Make the organization's numbers those that Twilio has just listed for this account, as `client.fetch_numbers`.
+
+    Returns those that are another organization's here, which stay there. Nothing changes when the account was replaced
+    meanwhile.
+    """
+    wanted = {one["number"]: one for one in listed}
+    with tenancy.inside(organization_id):
+        if not TwilioAccount.objects.select_for_update().filter(account_sid=account_sid).exists():
+            return []
+        Number.objects.exclude(number__in=wanted).delete()
+        kept = {one.number: one for one in Number.objects.all()}
+        fields = ("kind", "sid", "name", "has_voice")
+        changed = []
+        for number, one in kept.items():
+            said = {name: wanted[number][name] for name in fields}
+            if any(getattr(one, name) != value for name, value in said.items()):
+                for name, value in said.items():
+                    setattr(one, name, value)
+                changed.append(one)
+        Number.objects.bulk_update(changed, fields)
+        fresh = [
+            Number(organization_id=organization_id, number=number, **{name: one[name] for name in fields})
+            for number, one in wanted.items()
+            if number not in kept
+        ]
+        Number.objects.bulk_create(fresh, ignore_conflicts=True)
+        ours = set(Number.objects.values_list("number", flat=True))
+    return sorted(set(wanted) - ours)
+
+
+def note_signed(organization_id: UUID, account_sid: str, *, by_next: bool) -> None:
+    """Note that a signature of this account was valid: the first one ever, or the first one with the next token."""
+    column = "next_signed_at" if by_next else "signed_at"
+    with tenancy.inside(organization_id):
+        TwilioAccount.objects.filter(account_sid=account_sid, **{column: None}).update(**{column: timezone.now()})
+    callback_credentials.forget(organization_id)
+
+
+def note_callbacks(organization_id: UUID) -> None:
+    """Note that callbacks came; drop a token that Twilio replaced PROMOTION_OVERLAP ago. For who applies callbacks."""
+    now = timezone.now()
+    with tenancy.inside(organization_id):
+        due = TwilioAccount.objects.filter(
+            Q(last_callback_at=None)
+            | Q(last_callback_at__lt=now - timedelta(seconds=NOTE_SECONDS))
+            | Q(next_signed_at__lt=now - PROMOTION_OVERLAP)
+        )
+        account = due.select_for_update(skip_locked=True).first()
+        if account is None:
+            return
+        account.last_callback_at = now
+        account.save(update_fields=["last_callback_at"])
+        if account.next_signed_at and account.next_signed_at < now - PROMOTION_OVERLAP:
+            _promote(account)
+
+
+class _Refusals:
+    """When a refused callback was last written down, per organization; in this process's memory, and bounded."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._noted: OrderedDict[UUID, float] = OrderedDict()
+
+    def is_due(self, organization_id: UUID) -> bool:
+        now = time.monotonic()
+        with self._lock:
+            if now - self._noted.get(organization_id, -NOTE_SECONDS) < NOTE_SECONDS:
+                return False
+            self._noted[organization_id] = now
+            self._noted.move_to_end(organization_id)
+            if len(self._noted) > 10_000:
+                self._noted.popitem(last=False)
+            return True
+
+
+_refusals = _Refusals()
+
+
+def note_rejected(organization_id: UUID, why: str) -> None:
+    """Note that a callback for this organization was refused, and why: at most one in a second in each process."""
+    if _refusals.is_due(organization_id):
+        with tenancy.inside(organization_id):
+            TwilioAccount.objects.update(last_rejected_at=timezone.now(), last_rejected_why=why[:200])

@@ -181,6 +181,14 @@ class Api:
             f"/api/v1/{path}", data=json.dumps(body or {}), content_type="application/json", headers=headers
         )
 
+    def put(self, path: str, body: Any = None) -> Any:
+        """PUT JSON under /api/v1/."""
+        return self.client.put(f"/api/v1/{path}", data=json.dumps(body or {}), content_type="application/json")
+
+    def delete(self, path: str) -> Any:
+        """DELETE under /api/v1/."""
+        return self.client.delete(f"/api/v1/{path}")
+
 
 @pytest.fixture
 def api_of() -> Callable[[Membership], Api]:

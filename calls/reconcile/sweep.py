@@ -23,6 +23,7 @@ from calls.reconcile.apply import APPLY, LOOK, apply_callbacks
 from calls.reconcile.ask import check_call
 from calls.reconcile.dead import described
 from crm import tenancy, wake
+from integrations.services import note_callbacks
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,8 @@ def _apply_oldest(organization_id: UUID) -> bool:
         due = waiting.select_for_update(skip_locked=True).order_by("unapplied_since").first()
         if due is not None:
             attempt(apply_callbacks, organization_id, due.call_id)
+    if due is not None:
+        note_callbacks(organization_id)
     return due is not None
 
 

@@ -18,8 +18,9 @@ real audio, and a web page on which a person answers the phones. It rings nobody
 """
 EPILOG = """\
 Configuration (all keys optional):
-  {"accounts": [{"sid": "AC…", "auth_token": "…", "friendly_name": "…", "type": "Full|Trial", "status": "active",
-                 "numbers": ["+15005550006"], "verified": ["+15005550010"], "api_keys": {"SK…": "secret"}, "cps": 0}],
+  {"accounts": [{"sid": "AC…", "auth_token": "…", "secondary_auth_token": "…", "friendly_name": "…",
+                 "type": "Full|Trial", "status": "active", "numbers": ["+15005550006"], "without_voice": [],
+                 "verified": ["+15005550010"], "api_keys": {"SK…": "secret"}, "cps": 0}],
    "phones": {"+15005550020": {"does": "answer", "after": 1, "press": "1", "press_after": 0.5, "talk": 8}},
    "default_phone": {"does": "answer"},
    "switches": {"media_range": "range"}}

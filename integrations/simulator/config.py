@@ -16,7 +16,10 @@ SAMPLE_ACCOUNT = {
     "verified": ["+15005550010"],
 }
 KEYS = {"accounts", "phones", "default_phone", "switches"}
-ACCOUNT_KEYS = {"sid", "auth_token", "friendly_name", "type", "status", "numbers", "verified", "api_keys", "cps"}
+ACCOUNT_KEYS = {
+    *("sid", "auth_token", "secondary_auth_token", "friendly_name", "type", "status"),
+    *("numbers", "without_voice", "verified", "api_keys", "cps"),
+}
 
 
 def read_account(world: World, given: Any) -> Account:
@@ -31,6 +34,9 @@ def read_account(world: World, given: Any) -> Account:
         raise ValueError('"sid" must be AC and 32 hexadecimal digits.')
     if not (isinstance(token, str) and token):
         raise ValueError('"auth_token" must be a text.')
+    secondary = given.get("secondary_auth_token", "")
+    if not isinstance(secondary, str):
+        raise ValueError('"secondary_auth_token" must be a text.')
     kind, status, cps = given.get("type", "Full"), given.get("status", "active"), given.get("cps", 0)
     if kind not in ("Full", "Trial"):
         raise ValueError('"type" must be Full or Trial.')
@@ -43,12 +49,15 @@ def read_account(world: World, given: Any) -> Account:
         raise ValueError('"api_keys" must be an object such as {"SK…": "secret"}.')
     now = world.clock.now()
     account = Account(sid, token, str(given.get("friendly_name", sid)), kind, status, now, cps=cps, api_keys=dict(keys))
-    for field, shelf in (("numbers", account.numbers), ("verified", account.verified)):
+    account.secondary_auth_token = secondary
+    shelves = (("numbers", account.numbers), ("without_voice", account.numbers), ("verified", account.verified))
+    for field, shelf in shelves:
         listed = given.get(field, [])
         if not isinstance(listed, list) or not all(isinstance(n, str) and E164.fullmatch(n) for n in listed):
             raise ValueError(f'"{field}" must be a list of numbers such as "+15005550006".')
         for number in listed:
-            shelf[number] = OwnNumber(fixed_sid("PN", sid, field, number), number, now)
+            sid_of_number = fixed_sid("PN", sid, field, number)
+            shelf[number] = OwnNumber(sid_of_number, number, now, has_voice=field != "without_voice")
     return account
 
 

@@ -123,14 +123,14 @@ def recording_json(world: World, recording: Recording, *, of_call: bool) -> dict
 
 
 def incoming_number_json(account: Account, number: OwnNumber) -> dict[str, Any]:
-    """An IncomingPhoneNumber with voice, SMS and MMS."""
+    """An IncomingPhoneNumber with SMS and MMS, and voice unless it was given without."""
     return {
         "account_sid": account.sid,
         "address_sid": None,
         "address_requirements": "none",
         "api_version": API_VERSION,
         "beta": False,
-        "capabilities": {"mms": True, "sms": True, "voice": True, "fax": False},
+        "capabilities": {"mms": True, "sms": True, "voice": number.has_voice, "fax": False},
         "date_created": rfc2822(number.created_at),
         "date_updated": rfc2822(number.created_at),
         "friendly_name": number.friendly_name or formatted(number.number),

@@ -160,13 +160,13 @@ class Rest:
         refused = error(20003, detail="Your AccountSid or AuthToken was incorrect.")
         account = self.world.accounts.get(user)
         if account is not None:
-            expected: str | None = account.auth_token
+            expected = [account.auth_token, account.secondary_auth_token]
         else:  # a standard API key: everything but the account itself
             account = next((a for a in self.world.accounts.values() if user in a.api_keys), None)
-            expected = account.api_keys[user] if account is not None else None
-            if request.path.removesuffix(".json").count("/") < 4:
-                expected = None
-        if account is None or expected is None or not hmac.compare_digest(expected.encode(), password.encode()):
+            is_account_itself = request.path.removesuffix(".json").count("/") < 4
+            expected = [] if account is None or is_account_itself else [account.api_keys[user]]
+        fitting = [one for one in expected if one and hmac.compare_digest(one.encode(), password.encode())]
+        if account is None or not fitting:
             raise refused
         if named is not None and named != account.sid:
             raise refused

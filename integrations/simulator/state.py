@@ -43,6 +43,7 @@ class OwnNumber:
     sid: str
     number: str
     created_at: datetime
+    has_voice: bool = True
     friendly_name: str = ""
     voice_url: str = ""
     voice_method: str = "POST"
@@ -57,7 +58,7 @@ class Account:
     """A Twilio account with its numbers; `cps` is calls per second, 0 for no limit."""
 
     sid: str
-    auth_token: str = field(repr=False)
+    auth_token: str = field(repr=False)  # the primary one, which signs
     friendly_name: str
     type: str
     status: str
@@ -65,12 +66,14 @@ class Account:
     numbers: dict[str, OwnNumber] = field(default_factory=dict)
     verified: dict[str, OwnNumber] = field(default_factory=dict)
     api_keys: dict[str, str] = field(default_factory=dict, repr=False)
+    secondary_auth_token: str = field(default="", repr=False)  # opens REST, signs nothing
     cps: float = 0
     next_start_at: datetime | None = None
 
     def owns(self, number: str) -> bool:
         """Whether calls may show `number` as their origin."""
-        return number in self.numbers or number in self.verified
+        bought = self.numbers.get(number)
+        return (bought is not None and bought.has_voice) or number in self.verified
 
 
 @dataclass

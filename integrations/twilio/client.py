@@ -34,6 +34,7 @@ RETRY_WAITS_SECONDS = (0.2, 0.6)
 CONNECTION_OVERRIDES = "#ct=2000&rt=3000&rc=4&rp=ct,rt,5xx"
 # A whole call makes some 15 requests; a page of Twilio's holds 1000.
 MOST_EVENTS = 500
+MOST_NUMBERS, NUMBERS_PAGE = 10_000, 500
 # What the library raises over an answer that is not what Twilio documents.
 UNREADABLE = (ValueError, AttributeError, TypeError, LookupError, ArithmeticError, RecursionError)
 LEG_EVENTS = ("initiated", "ringing", "answered", "completed")
@@ -125,6 +126,53 @@ def fetch_events(credentials: Credentials, call_sid: str) -> list[dict[str, dict
     return _ask(credentials, ask)
 
 
+def fetch_account(credentials: Credentials) -> dict[str, str]:
+    """Return the account's `name`, `status` (active, suspended, closed) and `type` (Trial, Full).
+
+    Not the resource as it is: that holds the auth token. Standard API keys may not read it. Raises: as `fetch_call`.
+    """
+
+    def ask(twilio: Client) -> dict[str, str]:
+        found = twilio.api.accounts(credentials.account_sid).fetch()
+        return {
+            "name": words.storable(found.friendly_name or ""),
+            "status": words.storable(found.status or ""),
+            "type": words.storable(found.type or ""),
+        }
+
+    return _ask(credentials, ask)
+
+
+def fetch_numbers(credentials: Credentials) -> list[dict[str, Any]]:
+    """Return the numbers that calls of this account may come from, at most MOST_NUMBERS of each kind.
+
+    Each is `{"number", "kind": incoming or verified, "sid", "name", "has_voice"}`: Twilio's own first. One that Twilio
+    lists twice is one; a verified number is a person's telephone, so it has a voice. Raises: as `fetch_call`.
+    """
+
+    def ask(twilio: Client) -> list[dict[str, Any]]:
+        def listed(kind: str, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
+            for row in rows:
+                sid = words.sid_of("PN", row.sid)
+                if sid is None or not isinstance(row.phone_number, str):
+                    raise ValueError("A number without a SID.")
+                if not words.is_e164(row.phone_number):
+                    continue  # a short code
+                capabilities = getattr(row, "capabilities", None)
+                has_voice = bool(capabilities.get("voice")) if isinstance(capabilities, dict) else kind == "verified"
+                name = words.storable(str(row.friendly_name or ""))
+                yield {"number": row.phone_number, "kind": kind, "sid": sid, "name": name, "has_voice": has_voice}
+
+        incoming = twilio.incoming_phone_numbers.stream(limit=MOST_NUMBERS, page_size=NUMBERS_PAGE)
+        verified = twilio.outgoing_caller_ids.stream(limit=MOST_NUMBERS, page_size=NUMBERS_PAGE)
+        found: dict[str, dict[str, Any]] = {}
+        for one in (*listed("incoming", incoming), *listed("verified", verified)):
+            found.setdefault(one["number"], one)
+        return list(found.values())
+
+    return _ask(credentials, ask)
+
+
 def end_call(credentials: Credentials, call_sid: str) -> dict[str, Any] | None:
     """End a leg in whatever state it is; return its Call resource, or None when it was over already.
 
@@ -159,9 +207,7 @@ def recording_media(
     while the body is read: as `fetch_call`.
     """
     _refuse_in_transaction()
-    base = settings.TWILIO_API_BASE_URL or "https://api.twilio.com"
-    address = f"{base}/2010-04-01/Accounts/{credentials.account_sid}/Recordings/{recording_sid}.wav"
-    login = (credentials.account_sid, credentials.auth_token)
+    address = f"{_host(credentials)}/2010-04-01/Accounts/{credentials.account_sid}/Recordings/{recording_sid}.wav"
     channels = "2"
     with requests.Session() as session:
         session.trust_env = False  # or a .netrc would add credentials after a redirect
@@ -176,7 +222,7 @@ def recording_media(
                     address,
                     params={"RequestedChannels": channels},
                     headers=headers,
-                    auth=login,
+                    auth=credentials.login,
                     stream=True,
                     timeout=(CONNECT_SECONDS, READ_SECONDS),
                 )
@@ -285,15 +331,26 @@ class _Line(HttpClient):
         return Response(answer.status_code, self.body, answer.headers)
 
 
+def _host(credentials: Credentials) -> str:
+    """The origin that an account is asked at: tokens, keys and calls are of one region.
+
+    Without a region it is the United States'; with one it takes an edge, too.
+    twilio.com/docs/global-infrastructure/api-domain-migration-guide
+    """
+    if settings.TWILIO_API_BASE_URL:
+        return str(settings.TWILIO_API_BASE_URL)
+    where = [credentials.edge, credentials.region] if credentials.region else []
+    return f"https://{'.'.join(['api', *where, 'twilio.com'])}"
+
+
 def _ask(credentials: Credentials, question: Callable[[Client], T]) -> T:
     """Ask `question`, again only when Twilio has provably not processed it; translate whatever goes wrong."""
     _refuse_in_transaction()
     for wait in (*RETRY_WAITS_SECONDS, None):
         line = _Line()
         try:
-            client = Client(credentials.account_sid, credentials.auth_token, http_client=line)
-            if settings.TWILIO_API_BASE_URL:
-                client.api.base_url = settings.TWILIO_API_BASE_URL
+            client = Client(*credentials.login, credentials.account_sid, http_client=line)
+            client.api.base_url = _host(credentials)
             return question(client)
         except (TwilioException, requests.RequestException, *UNREADABLE) as error:
             trouble = _trouble(line, error)

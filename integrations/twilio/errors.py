@@ -117,3 +117,10 @@ class TwilioNotConnected(AppError):
     code = "twilio_not_connected"
     status = 409
     message = _("Your organization has not connected Twilio yet. Ask an admin to do it.")
+
+
+def sentence_of(code: str) -> object:
+    """Return the sentence of one of our stable codes for what Twilio answers, or does not."""
+    known = {cause.code: cause.sentence for cause in CAUSES.values()}
+    known |= {one.code: one.message for one in (TwilioUnreachable, TwilioUnconfirmed, TwilioNotConnected)}
+    return known.get(code, OTHER.sentence)

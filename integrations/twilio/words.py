@@ -198,6 +198,11 @@ def sid_of(kind: str, text: object) -> str | None:
     return text if isinstance(text, str) and re.fullmatch(rf"{kind}[0-9a-f]{{32}}", text) else None
 
 
+def is_e164(text: str) -> bool:
+    """Whether Twilio's text for a number is a plain one: a plus sign and at most 15 digits (ITU-T E.164)."""
+    return text.startswith("+") and text[1:].isascii() and text[1:].isdecimal() and len(text) <= 16
+
+
 def status_of(word: str | None, known: Mapping[str, str] = STATUSES) -> str | None:
     """Translate a status; a word that Twilio has never documented becomes `unknown`."""
     return known.get(word, UNKNOWN) if word else None

@@ -264,7 +264,7 @@ def seal_past_validation(company: Company, token: str) -> None:
     """As an earlier version stored it."""
     with tenancy.inside(company.id):
         row = TwilioAccount.objects.get()
-        row.set_auth_token(token)
+        row.seal("auth_token", token)
         row.save()
 
 

@@ -206,7 +206,7 @@ def test_neither_row_nor_credentials_show_the_token(ours: Company, caplog: pytes
         account = TwilioAccount.objects.get()
     found = callback_credentials.get(ours.id)
     assert found is not None
-    assert found.auth_token == account.auth_token() == ours.auth_token
+    assert found.auth_token == account.secret("auth_token") == ours.auth_token
     for shown in (repr(account), str(account), repr(found), str(found), f"{found!r:>1}", repr([found]), caplog.text):
         assert ours.auth_token not in shown
     assert ours.auth_token not in repr(vars(account))

@@ -115,6 +115,23 @@ def test_an_api_key_reaches_everything_but_the_account(make_desk):
     assert requests.get(f"{base}.json", auth=auth, timeout=10).json()["code"] == 20003
 
 
+def test_the_secondary_token_opens_rest_before_its_promotion(make_desk):
+    desk = make_desk(secondary_auth_token="next")
+    url = f"{desk.simulator.url}/2010-04-01/Accounts/{desk.sid}.json"
+    tried = {
+        word: requests.get(url, auth=(desk.sid, word), timeout=10).status_code for word in (desk.token, "next", "")
+    }
+    assert tried == {desk.token: 200, "next": 200, "": 401}
+
+
+def test_a_number_without_voice_is_listed_as_such_and_calls_nobody(make_desk):
+    desk = make_desk(without_voice=["+15005550077"])
+    [silent] = [n for n in desk.client.incoming_phone_numbers.list() if n.phone_number == "+15005550077"]
+    assert silent.capabilities["voice"] is False
+    url = f"{desk.app.url}/twiml"
+    assert refusal(lambda: desk.client.calls.create(to=desk.agent, from_="+15005550077", url=url))[1] == 21210
+
+
 def test_an_unknown_path_is_20404_and_a_wrong_method_20004(desk):
     base = f"{desk.simulator.url}/2010-04-01/Accounts/{desk.sid}"
     auth = (desk.sid, desk.token)
