@@ -18,8 +18,10 @@ from crm import tenancy
 from crm.errors import AppError
 from crm.models import Organization
 from crm.numbers import to_e164
+from integrations import vault
 from integrations.access import callback_credentials
-from integrations.models import Number, TwilioAccount
+from integrations.models import SECRETS, Number, TwilioAccount
+from integrations.vault import SealBroken
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +129,7 @@ def connect_twilio(
         account.region, account.edge = region, edge
         for name, value in rules.items():
             setattr(account, name, value)
-        if auth_token and auth_token != account.secret("auth_token"):
+        if auth_token and not _has(account, "auth_token", auth_token):
             account.seal("auth_token", auth_token)
             account.seal("next_auth_token", "")
             account.signed_at = account.next_signed_at = None
@@ -150,6 +152,14 @@ def _replace_account(account: TwilioAccount, account_sid: str, *, has_token: boo
         account.api_key_sid = account.sealed_api_key_secret = ""
     if not has_token and not account.sealed_auth_token:
         raise BadCredentials(_("Enter the account's auth token."), field="auth_token")
+
+
+def _has(account: TwilioAccount, secret: str, value: str) -> bool:
+    """Whether this is the secret that is stored; one that no key of ours opens is to be replaced by whatever it was."""
+    try:
+        return account.secret(secret) == value
+    except SealBroken:
+        return False
 
 
 def _set_api_key(account: TwilioAccount, api_key_sid: str, api_key_secret: str) -> None:
@@ -178,9 +188,9 @@ def set_next_token(*, organization: Organization, next_auth_token: str) -> Twili
         refuse_bad_token(next_auth_token, field="auth_token")
     with tenancy.inside(organization.pk):
         account = _locked()
-        if next_auth_token == account.secret("auth_token"):
+        if _has(account, "auth_token", next_auth_token):
             raise BadAuthToken(_("This is the token that is in use already."), field="auth_token")
-        if next_auth_token != account.secret("next_auth_token"):
+        if not _has(account, "next_auth_token", next_auth_token):
             account.seal("next_auth_token", next_auth_token)
             account.next_signed_at = None
             account.save()
@@ -309,3 +319,23 @@ def note_rejected(organization_id: UUID, why: str) -> None:
     if _refusals.is_due(organization_id):
         with tenancy.inside(organization_id):
             TwilioAccount.objects.update(last_rejected_at=timezone.now(), last_rejected_why=why[:200])
+
+
+def reseal_secrets(organization_id: UUID) -> int:
+    """Seal an organization's secrets with the first key where another one did; return how many there were.
+
+    One short transaction, so it may run beside everything else, and again: what is done is skipped. Raises: SealBroken
+    when no key of ours opens one.
+    """
+    with tenancy.inside(organization_id):
+        account = TwilioAccount.objects.select_for_update().first()
+        stale = [
+            name
+            for name in SECRETS
+            if account and (sealed := getattr(account, f"sealed_{name}")) and not vault.is_current(sealed)
+        ]
+        if account and stale:
+            for name in stale:
+                account.seal(name, account.secret(name))
+            account.save(update_fields=[f"sealed_{name}" for name in stale])
+    return len(stale)

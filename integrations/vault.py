@@ -83,6 +83,11 @@ def seal(secret: str, *, organization_id: UUID, table: str, column: str) -> str:
     return f"{key_id}:{base64.urlsafe_b64encode(sealed).decode()}"
 
 
+def is_current(sealed: str) -> bool:
+    """Whether a value was sealed with the first key, the one that seals now."""
+    return sealed.partition(":")[0] == next(iter(_keys(tuple(settings.FIELD_ENCRYPTION_KEYS))))
+
+
 def unseal(sealed: str, *, organization_id: UUID, table: str, column: str) -> str:
     """Decrypt what `seal` made for the same place, with whichever key made it. Raises: SealBroken."""
     key_id, _, encoded = sealed.partition(":")

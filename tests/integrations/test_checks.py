@@ -1,6 +1,7 @@
 """Verification: each thing that can be wrong with an account is found without a call, with its cause and fix."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -12,6 +13,11 @@ from integrations.twilio.errors import TwilioNotConnected
 from tests.conftest import Api, Company, World, make_company
 
 KEY = "SK" + "a" * 32
+
+
+def new_key() -> str:
+    """An API key's SID that no other test uses: a key is one account's."""
+    return f"SK{uuid4().hex}"
 
 
 def verified(company: Company) -> dict[str, Any]:
@@ -87,10 +93,11 @@ def test_a_caller_id_may_be_verified_or_lack_a_voice(world: World, company: Comp
 
 
 def test_each_secret_is_checked_on_its_own(world: World, company: Company) -> None:
-    at_twilio(world, company, api_keys={KEY: "the-secret"})
-    company.connect(api_key_sid=KEY, api_key_secret="the-secret")
+    key = new_key()
+    at_twilio(world, company, api_keys={key: "the-secret"})
+    company.connect(api_key_sid=key, api_key_secret="the-secret")
     assert results(verified(company))["api_key"] == ("ok", "key_accepted")
-    at_twilio(world, company, api_keys={KEY: "the-secret"}, auth_token="replaced")
+    at_twilio(world, company, api_keys={key: "the-secret"}, auth_token="replaced")
     found = results(verified(company))
     assert found["account"][0] == "failed"
     assert found["api_key"] == ("ok", "key_accepted")
@@ -242,15 +249,16 @@ def test_another_account_waits_until_the_calls_are_over(ours: Company) -> None:
 
 
 def test_an_api_key_makes_the_calls(world: World, company: Company) -> None:
-    at_twilio(world, company, api_keys={KEY: "the-secret"})
+    key = new_key()
+    at_twilio(world, company, api_keys={key: "the-secret"})
     connect_twilio(
         organization=company.organization,
         account_sid=company.account_sid,
         default_caller_id=company.number,
-        api_key_sid=KEY,
+        api_key_sid=key,
         api_key_secret="the-secret",
     )
-    at_twilio(world, company, api_keys={KEY: "the-secret"}, auth_token="only-signs-now")
+    at_twilio(world, company, api_keys={key: "the-secret"}, auth_token="only-signs-now")
     assert Api(company.rep).post("calls/", {"contact": str(company.contact.pk)}).status_code == 201
 
 
