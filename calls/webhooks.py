@@ -16,7 +16,6 @@ from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext_noop
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
@@ -150,17 +149,17 @@ def _tell_admin(note: Callable[[], None]) -> None:
 def _form(environ: Mapping[str, Any]) -> dict[str, str | list[str]]:
     """Read a form body of bounded size; every parameter is kept, whether we know it or not."""
     if environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() != FORM:
-        raise Refused(gettext_noop("Only forms are accepted."))
+        raise Refused("Only forms are accepted.")
     length = environ.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdigit()):
-        raise Refused(gettext_noop("Not a length."))
+        raise Refused("Not a length.")
     if len(length) > 9 or int(length) > MOST_BYTES:
-        raise Refused(gettext_noop("Too large."), status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        raise Refused("Too large.", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     body = environ["wsgi.input"].read(int(length))  # no more, or a server may wait for what never comes
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, strict_parsing=bool(body))
     except ValueError:
-        raise Refused(gettext_noop("Not a form.")) from None
+        raise Refused("Not a form.") from None
     params: dict[str, str | list[str]] = {}
     for name, value in pairs:
         if name in params:
@@ -183,30 +182,30 @@ def _signer(
         for token in account.signing_tokens if account is not None else ():
             if account is not None and check(auth_token=token):
                 return account, token
-    raise Refused(gettext_noop("The signature is missing or wrong."))
+    raise Refused("The signature is missing or wrong.")
 
 
 def _check_account(account: Credentials, params: dict[str, str | list[str]]) -> None:
     if params.get("AccountSid") != account.account_sid:
-        raise Refused(gettext_noop("Another account."))
+        raise Refused("Another account.")
 
 
 def _store(organization_id: UUID, call_id: UUID, sid: object, kind: str, params: dict[str, str | list[str]]) -> bool:
     """Commit the callback; False when it is a repeat. Raises: Refused, DatabaseError."""
     if sid_of("CA", sid) is None:
-        raise Refused(gettext_noop("No call SID."))
+        raise Refused("No call SID.")
     if kind == "contact" and (sid_of("CA", params.get("CallSid")) is None or params["CallSid"] == sid):
-        raise Refused(gettext_noop("No SID of a contact's leg."))
+        raise Refused("No SID of a contact's leg.")
     if kind == "recording" and sid_of("RE", params.get("RecordingSid")) is None:
-        raise Refused(gettext_noop("No recording SID."))
+        raise Refused("No recording SID.")
     said = journal.written(params)
     if NUL in said:
         said = journal.written(_without_nul(params))
     answer = _ask_twice([organization_id, call_id, sid, journal.digest(kind, said), kind, said])
     if answer == "unknown call":
-        raise Refused(gettext_noop("No such call."))
+        raise Refused("No such call.")
     if answer == "foreign sid":
-        raise Refused(gettext_noop("Another call's SID."))
+        raise Refused("Another call's SID.")
     return bool(answer == "stored")
 
 

@@ -46,6 +46,7 @@ pages: list[URLPattern | URLResolver] = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("organization/", views.switch_organization, name="switch-organization"),
     path("language/", views.switch_language, name="set_language"),
+    path("", include("integrations.page_urls")),
     path("", include("calls.page_urls")),
 ]
 

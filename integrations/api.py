@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.conf import settings
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import generics, serializers, status
 from rest_framework.request import Request
@@ -82,7 +81,7 @@ class TwilioSerializer(serializers.ModelSerializer[TwilioAccount]):
 
     def get_last_rejected_why(self, account: TwilioAccount) -> str:
         """Why the last refused callback was refused."""
-        return gettext(account.last_rejected_why) if account.last_rejected_why else ""
+        return checks.refusal_of(account.last_rejected_why)
 
 
 def webhook_address(account: TwilioAccount) -> str:

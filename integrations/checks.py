@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
-from django.utils.translation import gettext, gettext_noop
+from django.utils import translation
+from django.utils.translation import gettext_lazy
 
 from crm.errors import AppError
 from integrations.access import Credentials, credentials
@@ -22,30 +23,45 @@ OK, WARNING, FAILED, UNKNOWN = "ok", "warning", "failed", "unknown"
 
 # What a finding's code means: cause, and fix. Texts in the reader's language: `sentence_of`.
 SENTENCES = {
-    "account_active": gettext_noop("The account is active."),
-    "account_trial": gettext_noop("This is a trial account: it calls verified numbers only, ten minutes at most."),
-    "account_inactive": gettext_noop("The account is suspended or closed. Settle that with Twilio, then verify again."),
-    "token_accepted": gettext_noop("Twilio accepts the token."),
-    "key_accepted": gettext_noop("Twilio accepts the API key."),
-    "numbers_listed": gettext_noop("The account's numbers are imported."),
-    "numbers_none": gettext_noop("The account has no number that can call. Buy one, or verify yours, at Twilio."),
-    "numbers_taken": gettext_noop("Some numbers are another organization's here already, and were left out."),
-    "caller_id_own": gettext_noop("The caller ID is a number of this account."),
-    "caller_id_verified": gettext_noop("The caller ID is verified for this account."),
-    "caller_id_unknown": gettext_noop(
+    "account_active": gettext_lazy("The account is active."),
+    "account_trial": gettext_lazy("This is a trial account: it calls verified numbers only, ten minutes at most."),
+    "account_inactive": gettext_lazy("The account is suspended or closed. Settle that with Twilio, then verify again."),
+    "token_accepted": gettext_lazy("Twilio accepts the token."),
+    "key_accepted": gettext_lazy("Twilio accepts the API key."),
+    "numbers_listed": gettext_lazy("The account's numbers are imported."),
+    "numbers_none": gettext_lazy("The account has no number that can call. Buy one, or verify yours, at Twilio."),
+    "numbers_taken": gettext_lazy("Some numbers are another organization's here already, and were left out."),
+    "caller_id_own": gettext_lazy("The caller ID is a number of this account."),
+    "caller_id_verified": gettext_lazy("The caller ID is verified for this account."),
+    "caller_id_unknown": gettext_lazy(
         "The caller ID is neither a number of this account nor verified there. Choose another, or verify it at Twilio."
     ),
-    "caller_id_silent": gettext_noop("Twilio does not let this number make calls. Choose one with voice."),
-    "origin_public": gettext_noop("Twilio can send callbacks to this server's address."),
-    "origin_simulated": gettext_noop("Callbacks come from the simulator on this machine."),
-    "origin_not_https": gettext_noop(
+    "caller_id_silent": gettext_lazy("Twilio does not let this number make calls. Choose one with voice."),
+    "origin_public": gettext_lazy("Twilio can send callbacks to this server's address."),
+    "origin_simulated": gettext_lazy("Callbacks come from the simulator on this machine."),
+    "origin_not_https": gettext_lazy(
         "This server's address is not https: callbacks would cross the internet in clear."
     ),
-    "origin_underscore": gettext_noop("Twilio calls no host with an underscore in its name. Ask who runs this server."),
-    "origin_private": gettext_noop(
+    "origin_underscore": gettext_lazy("Twilio calls no host with an underscore in its name. Ask who runs this server."),
+    "origin_private": gettext_lazy(
         "This server's address is private: Twilio cannot reach it. Ask who runs this server."
     ),
 }
+
+# Why a callback is refused, as the webhook says it.
+REFUSALS = (
+    gettext_lazy("Only forms are accepted."),
+    gettext_lazy("Not a length."),
+    gettext_lazy("Too large."),
+    gettext_lazy("Not a form."),
+    gettext_lazy("The signature is missing or wrong."),
+    gettext_lazy("Another account."),
+    gettext_lazy("No call SID."),
+    gettext_lazy("No SID of a contact's leg."),
+    gettext_lazy("No recording SID."),
+    gettext_lazy("No such call."),
+    gettext_lazy("Another call's SID."),
+)
 
 
 def verify(organization_id: UUID) -> list[dict[str, Any]]:
@@ -151,9 +167,16 @@ def _is_private(host: str) -> bool:
 def sentence_of(finding: dict[str, Any]) -> str:
     """Word a finding for a person, in the language of the request."""
     code = str(finding.get("code"))
-    return gettext(SENTENCES[code]) if code in SENTENCES else str(errors.sentence_of(code))
+    return str(SENTENCES.get(code) or errors.sentence_of(code))
 
 
 def worded(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return findings as they are kept, each with its `sentence`."""
     return [finding | {"sentence": sentence_of(finding)} for finding in findings]
+
+
+def refusal_of(why: str) -> str:
+    """Word why a callback was refused, in the language of the request; empty for none."""
+    with translation.override("en"):
+        known = {str(one): one for one in REFUSALS}
+    return str(known.get(why, why))

@@ -1,10 +1,13 @@
 """Verification: each thing that can be wrong with an account is found without a call, with its cause and fix."""
 
+import re
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from calls import webhooks
 from crm import tenancy
 from integrations import checks
 from integrations.access import account_of, numbers_of
@@ -178,7 +181,15 @@ def test_every_code_has_a_sentence_in_both_languages(company: Company) -> None:
 
     for code in checks.SENTENCES:
         with translation.override("pt-br"):
-            assert checks.sentence_of({"code": code}) != checks.SENTENCES[code], code
+            portuguese = checks.sentence_of({"code": code})
+        assert portuguese != checks.sentence_of({"code": code}), code
+
+
+def test_every_reason_of_the_webhook_is_worded() -> None:
+    source = Path(webhooks.__file__).read_text()
+    reasons = set(re.findall(r'Refused\("([^"]+)"', source))
+    assert len(reasons) > 8
+    assert reasons == {str(one) for one in checks.REFUSALS}
 
 
 # Connecting

@@ -1,0 +1,128 @@
+"""The set-up page of an organization's Twilio account, for its admins."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from crm import tenancy
+from crm.access import require_admin
+from crm.errors import AppError
+from crm.models import Membership
+from crm.pages import page
+from integrations import access, checks, services
+from integrations.api import webhook_address
+from integrations.forms import ConnectForm, NextTokenForm
+from integrations.models import TwilioAccount
+
+NUMBERS_SHOWN = 200
+
+
+@page
+@require_http_methods(["GET", "HEAD", "POST"])
+def twilio(request: Any) -> HttpResponse:
+    """Show how far the set-up is; a POST connects the account, and has Twilio asked about it."""
+    require_admin(request.member)
+    account = _account(request.member)
+    form = ConnectForm(request.POST if request.method == "POST" else None, account=account)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.connect_twilio(organization=request.member.organization, **form.cleaned_data)
+        except AppError as error:
+            _explain(form, error)
+        else:
+            messages.success(request, _("Saved."))
+            return _verified(request)
+    return _shown(request, account, form=form)
+
+
+@page
+@require_POST
+def verify(request: Any) -> HttpResponse:
+    """Ask Twilio, without placing a call. Outside of any transaction."""
+    require_admin(request.member)
+    return _verified(request)
+
+
+@page
+@require_POST
+def next_token(request: Any) -> HttpResponse:
+    """Accept a second token once Twilio has; with `forget`, no longer."""
+    require_admin(request.member)
+    member = request.member
+    if "forget" in request.POST:
+        services.set_next_token(organization=member.organization, next_auth_token="")
+        return redirect("twilio")
+    form = NextTokenForm(request.POST)
+    if form.is_valid():
+        token = form.cleaned_data["auth_token"]
+        try:
+            services.refuse_bad_token(token, field="auth_token")
+            checks.try_token(member.organization_id, token)
+            services.set_next_token(organization=member.organization, next_auth_token=token)
+        except AppError as error:
+            _explain(form, error)
+        else:
+            return redirect("twilio")
+    return _shown(request, _account(member), next_form=form)
+
+
+@page
+@require_POST
+def promote(request: Any) -> HttpResponse:
+    """End a rotation: the old token is dropped."""
+    require_admin(request.member)
+    try:
+        services.promote_token(organization=request.member.organization, now="now" in request.POST)
+    except AppError as error:
+        messages.error(request, str(error.message))
+    else:
+        messages.success(request, _("The old token is no longer accepted."))
+    return redirect("twilio")
+
+
+def _account(member: Membership) -> TwilioAccount | None:
+    with tenancy.inside(member.organization_id):
+        return access.account_of(member.organization_id)
+
+
+def _verified(request: Any) -> HttpResponse:
+    try:
+        checks.verify(request.member.organization_id)
+    except AppError as error:
+        messages.error(request, str(error.message))
+    return redirect("twilio")
+
+
+def _explain(form: forms.Form, error: AppError) -> None:
+    sentence = str(error.message)
+    if error.twilio_code:
+        sentence += " " + _("Twilio code %(code)s") % {"code": error.twilio_code} + "."
+    form.add_error(error.field if error.field in form.fields else None, sentence)
+
+
+def _shown(
+    request: Any,
+    account: TwilioAccount | None,
+    *,
+    form: ConnectForm | None = None,
+    next_form: NextTokenForm | None = None,
+) -> HttpResponse:
+    with tenancy.inside(request.member.organization_id):
+        numbers = list(access.numbers_of(request.member.organization_id)[: NUMBERS_SHOWN + 1])
+    context = {
+        "account": account,
+        "form": form or ConnectForm(account=account),
+        "next_form": next_form or NextTokenForm(),
+        "findings": checks.worded(account.checks) if account else [],
+        "numbers": numbers[:NUMBERS_SHOWN],
+        "has_more_numbers": len(numbers) > NUMBERS_SHOWN,
+        "webhook_address": webhook_address(account) if account else "",
+        "rejected_why": checks.refusal_of(account.last_rejected_why) if account else "",
+        "section": "twilio",
+    }
+    return render(request, "integrations/twilio.html", context)
