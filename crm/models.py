@@ -26,6 +26,9 @@ class Organization(models.Model):
         help_text=_("Two letters; how numbers without a country code are read."),
     )
     is_active = models.BooleanField(_("active"), default=True)
+    next_check_at = models.DateTimeField(
+        editable=False, null=True, db_index=True, help_text="When its connections to the outside are looked at again."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -114,6 +117,13 @@ class Membership(TenantModel):
     role = models.CharField(_("role"), max_length=10, choices=Role.choices, default=Role.REP)
     phone_number = models.CharField(
         _("phone"), max_length=16, blank=True, help_text=_("E.164, such as +5511987654321. Rung first on every call.")
+    )
+    caller_id = models.CharField(
+        _("caller ID"),
+        max_length=16,
+        blank=True,
+        default="",
+        help_text=_("E.164; what this member's contacts see. Empty for the organization's."),
     )
     is_active = models.BooleanField(_("active"), default=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -87,6 +87,11 @@ def numbers_of(organization_id: UUID) -> QuerySet[Number]:
     return Number.objects.filter(organization_id=organization_id).order_by("-has_voice", "number")
 
 
+def may_call_from(number: str) -> bool:
+    """Whether the organization that is set may show this E.164 number to those whom it calls."""
+    return Number.objects.filter(number=number, has_voice=True).exists()
+
+
 class CredentialsCache:
     """Credentials of the organizations whose callbacks arrive, at most CACHE_SECONDS old, in this process's memory.
 

@@ -4,6 +4,8 @@ What they cannot show: that the auth token is the primary one, with which Twilio
 """
 
 import ipaddress
+import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,8 +18,10 @@ from django.utils.translation import gettext_lazy
 
 from crm.errors import AppError
 from integrations.access import Credentials, credentials
-from integrations.services import save_checks, save_numbers
+from integrations.services import claim_check, forget_check, save_checks, save_numbers
 from integrations.twilio import client, errors
+
+logger = logging.getLogger(__name__)
 
 OK, WARNING, FAILED, UNKNOWN = "ok", "warning", "failed", "unknown"
 
@@ -180,3 +184,20 @@ def refusal_of(why: str) -> str:
     with translation.override("en"):
         known = {str(one): one for one in REFUSALS}
     return str(known.get(why, why))
+
+
+def verify_due(*, seconds: float) -> int:
+    """Verify the accounts whose last verification is a day old, the oldest first, for about so long; return how many.
+
+    One that cannot be verified is logged, and comes again when its claim has run out.
+    """
+    count, until = 0, time.monotonic() + seconds
+    while time.monotonic() < until and (organization_id := claim_check()):
+        try:
+            verify(organization_id)
+        except errors.TwilioNotConnected:
+            forget_check(organization_id)
+        except AppError as trouble:
+            logger.warning("Organization %s could not be verified: %s", organization_id, trouble.code)
+        count += 1
+    return count

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.apps import apps
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -35,6 +36,7 @@ PLACE = re.compile(r"[a-z]{2}[a-z0-9-]{0,17}|")
 PROMOTION_OVERLAP = timedelta(minutes=5)
 # So often at most is it written down that callbacks come, or are refused, per organization.
 NOTE_SECONDS = 1.0
+CHECKED_EVERY, CHECK_LEASE = timedelta(days=1), timedelta(minutes=30)
 LIVE = ("queued", "initiated", "ringing", "in-progress")
 
 
@@ -136,6 +138,7 @@ def connect_twilio(
         _set_api_key(account, api_key_sid, api_key_secret)
         account.full_clean(exclude=["organization"])
         account.save()
+        Organization.objects.filter(pk=organization.pk, next_check_at=None).update(next_check_at=timezone.now())
     callback_credentials.forget(organization.pk)
     return account
 
@@ -230,9 +233,26 @@ def _locked() -> TwilioAccount:
 
 
 def save_checks(organization_id: UUID, account_sid: str, checks: list[dict[str, Any]]) -> None:
-    """Keep what a verification of this account found, unless it was replaced meanwhile."""
+    """Keep what a verification found, unless the account was replaced meanwhile; the next one is due in a day."""
+    now = timezone.now()
     with tenancy.inside(organization_id):
-        TwilioAccount.objects.filter(account_sid=account_sid).update(checks=checks, checked_at=timezone.now())
+        TwilioAccount.objects.filter(account_sid=account_sid).update(checks=checks, checked_at=now)
+        Organization.objects.filter(pk=organization_id).update(next_check_at=now + CHECKED_EVERY)
+
+
+def claim_check() -> UUID | None:
+    """Take the organization whose verification is due longest, so that no other worker does; None if none is.
+
+    Should the worker die, it is due again after CHECK_LEASE.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        due = Organization.objects.filter(is_active=True, next_check_at__lte=now).order_by("next_check_at")
+        found = due.select_for_update(skip_locked=True).first()
+        if found is None:
+            return None
+        Organization.objects.filter(pk=found.pk).update(next_check_at=now + CHECK_LEASE)
+    return found.pk
 
 
 def save_numbers(organization_id: UUID, account_sid: str, listed: list[dict[str, Any]]) -> list[str]:
@@ -264,6 +284,11 @@ def save_numbers(organization_id: UUID, account_sid: str, listed: list[dict[str,
         Number.objects.bulk_create(fresh, ignore_conflicts=True)
         ours = set(Number.objects.values_list("number", flat=True))
     return sorted(set(wanted) - ours)
+
+
+def forget_check(organization_id: UUID) -> None:
+    """There is nothing to verify: not before an account is connected."""
+    Organization.objects.filter(pk=organization_id).update(next_check_at=None)
 
 
 def note_signed(organization_id: UUID, account_sid: str, *, by_next: bool) -> None:

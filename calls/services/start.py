@@ -19,7 +19,7 @@ from crm import access, tenancy
 from crm.errors import InvalidNumber
 from crm.models import Contact, Membership, Opportunity
 from crm.numbers import to_e164
-from integrations.access import Credentials, credentials
+from integrations.access import Credentials, credentials, may_call_from
 from integrations.twilio import client
 from integrations.twilio.errors import TwilioNotConnected, TwilioRejected, TwilioUnconfirmed, TwilioUnreachable
 
@@ -94,14 +94,13 @@ def _insert(
     number = _number(member, contact, to)
     if not member.phone_number:
         raise errors.NoPhone
-    if caller_id and _e164(member, caller_id, "caller_id") != account.default_caller_id:
-        raise errors.CallerIdNotOwned(field="caller_id")
+    from_number = _caller_id(member, account, caller_id)
     call = CallLog.objects.create(
         contact=contact,
         opportunity=_matching(opportunity, contact),
         user=member.user,
         direction=Direction.OUTBOUND,
-        from_number=account.default_caller_id,
+        from_number=from_number,
         to_number=number,
         agent_number=member.phone_number,
         rings_for_seconds=account.ring_seconds,
@@ -138,6 +137,20 @@ def _number(member: Membership, contact: Contact | None, to: str) -> str:
     if number and number not in own:
         raise errors.NotTheContactsNumber(field="to")
     return number or own[0]
+
+
+def _caller_id(member: Membership, account: Credentials, wanted: str) -> str:
+    """The number that the contact sees: the one asked for, the member's own, or the organization's.
+
+    A member's own that the account no longer has gives way to the organization's. Raises: CallerIdNotOwned for one that
+    was asked for.
+    """
+    if wanted:
+        number = _e164(member, wanted, "caller_id")
+        if number != account.default_caller_id and not may_call_from(number):
+            raise errors.CallerIdNotOwned(field="caller_id")
+        return number
+    return member.caller_id if member.caller_id and may_call_from(member.caller_id) else account.default_caller_id
 
 
 def _e164(member: Membership, typed: str, field: str) -> str:

@@ -9,7 +9,7 @@ from crm.tenancy import Protect
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("crm", "0003_one_user_per_email"),
+        ("crm", "0004_caller_ids_and_checks"),
         ("integrations", "0002_protect"),
     ]
 
