@@ -12,7 +12,7 @@ from calls.models import CallLog, JournalEntry, JournalSource, Leg, Play, Record
 from crm import tenancy
 from crm.models import ApiToken, Contact, ContactNumber, Membership, Opportunity
 from crm.tenancy import TenantRow
-from integrations.models import TwilioAccount
+from integrations.models import Number, TwilioAccount
 from tests.conftest import Company
 
 
@@ -63,6 +63,12 @@ def one_of_each(company: Company) -> dict[type[TenantRow], Any]:
             payload={},
             received_at=datetime.now(UTC),
         )
+        Number.objects.create(
+            number=f"+1555{secrets.randbelow(10**10):010}",
+            kind="incoming",
+            sid=f"PN{secrets.token_hex(16)}",
+            has_voice=True,
+        )
         Play.objects.create(recording=recording, user=company.rep.user)
         models = (
             Membership,
@@ -71,6 +77,7 @@ def one_of_each(company: Company) -> dict[type[TenantRow], Any]:
             Opportunity,
             ApiToken,
             TwilioAccount,
+            Number,
             CallLog,
             Leg,
             JournalEntry,
