@@ -49,6 +49,42 @@ class ContactHasNoNumber(CallNotAllowed):
     message = _("This contact has no phone number yet.")
 
 
+class DoNotCall(CallNotAllowed):
+    """The contact, or the number, is not to be called."""
+
+    code = "do_not_call"
+    message = _("Do not call: this contact or number is on your organization's do-not-call list.")
+
+
+class CountryNotAllowed(CallNotAllowed):
+    """The organization does not call that country."""
+
+    code = "country_not_allowed"
+    message = _("Your organization does not call this country. An admin can allow it in the rules of calling.")
+
+
+class CostlyNumber(CallNotAllowed):
+    """Premium, shared-cost, personal or satellite."""
+
+    code = "costly_number"
+    message = _("This is a premium, shared-cost or satellite number, which your organization does not call.")
+
+
+class OutsideCallingHours(CallNotAllowed):
+    """It is too early, too late, or the wrong day at the contact."""
+
+    code = "outside_calling_hours"
+    message = _("It is outside of calling hours at the contact.")
+
+
+class LimitReached(CallNotAllowed):
+    """A fence around the money."""
+
+    code = "limit_reached"
+    status = 429
+    message = _("Your organization's limit of calls is reached.")
+
+
 class CallInProgress(AppError):
     """One live call per member."""
 

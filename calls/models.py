@@ -67,6 +67,60 @@ class Party(models.TextChoices):
     SYSTEM = "system", _("Network")
 
 
+WEEK = 0b1111111
+
+
+class CallRules(TenantModel):
+    """What the organization allows before a call is made. No row: the defaults below."""
+
+    allowed_countries = models.JSONField(
+        _("countries"), default=list, blank=True, help_text=_("ISO 3166; empty: the organization's own only.")
+    )
+    allows_costly_numbers = models.BooleanField(
+        _("premium, shared-cost and personal numbers, satellites"), default=False
+    )
+    calls_from = models.TimeField(_("calls from"), null=True, blank=True, help_text=_("At the contact's clock."))
+    calls_until = models.TimeField(_("calls until"), null=True, blank=True)
+    days = models.PositiveSmallIntegerField(default=WEEK, help_text="A bit for each day, Monday the lowest.")
+    member_per_minute = models.PositiveIntegerField(_("calls of a member in a minute"), default=10)
+    member_per_day = models.PositiveIntegerField(_("calls of a member in a day"), default=300)
+    organization_per_minute = models.PositiveIntegerField(_("calls of all in a minute"), default=60)
+    organization_per_day = models.PositiveIntegerField(_("calls of all in a day"), default=5000)
+    concurrent = models.PositiveIntegerField(_("calls at the same time"), default=50)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta(TenantModel.Meta):
+        verbose_name = _("rules of calling")
+        verbose_name_plural = _("rules of calling")
+        constraints = [
+            models.UniqueConstraint(fields=["organization"], name="one_set_of_rules_per_organization"),
+            models.CheckConstraint(condition=Q(days__lte=WEEK), name="a_week_has_seven_days"),
+        ]
+
+
+class CallCount(TenantModel):
+    """How many calls somebody started in a minute or a day (UTC): the fence around the money.
+
+    Counted in the transaction that inserts the call, by one conditional update each.
+    """
+
+    class Window(models.TextChoices):
+        MINUTE = "minute"
+        DAY = "day"
+
+    subject = models.UUIDField(help_text="A user, or the organization itself.")
+    window = models.CharField(max_length=6, choices=Window.choices)
+    starts_at = models.DateTimeField()
+    count = models.PositiveIntegerField(default=0)
+
+    class Meta(TenantModel.Meta):
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "subject", "window", "starts_at"], name="one_count_per_subject_and_window"
+            )
+        ]
+
+
 class CallLog(TenantModel):
     """One conversation. The row exists before Twilio is asked; what it says is a fold over its journal."""
 

@@ -2,7 +2,7 @@
 
 from django.db.models import QuerySet
 
-from calls.models import LIVE, CallLog, Direction, DueCall, JournalEntry, Recording
+from calls.models import LIVE, CallLog, CallRules, Direction, DueCall, JournalEntry, Recording
 from crm.models import Membership
 
 
@@ -20,6 +20,16 @@ def calls(member: Membership) -> QuerySet[CallLog]:
 def live_call(member: Membership) -> CallLog | None:
     """Return the call that `member` is on, if any."""
     return calls(member).filter(user=member.user, direction=Direction.OUTBOUND, status__in=LIVE).first()
+
+
+def rules() -> CallRules:
+    """Return the rules of the organization that is set: the defaults where nobody has changed them."""
+    return CallRules.objects.first() or CallRules()
+
+
+def live_calls() -> int:
+    """Return how many calls the organization that is set has under way."""
+    return CallLog.objects.filter(direction=Direction.OUTBOUND, status__in=LIVE).count()
 
 
 def journal(call: CallLog) -> QuerySet[JournalEntry]:

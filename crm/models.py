@@ -156,6 +156,10 @@ class Contact(TenantModel):
     company = models.CharField(_("company"), max_length=200, blank=True)
     email = models.EmailField(_("e-mail"), blank=True)
     owner = MemberKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("owner"))
+    do_not_call_since = models.DateTimeField(_("do not call since"), null=True, blank=True)
+    time_zone = models.CharField(
+        _("time zone"), max_length=40, blank=True, default="", help_text=_("IANA's name; empty: the number's own.")
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -185,6 +189,23 @@ class ContactNumber(TenantModel):
             models.UniqueConstraint(fields=["contact", "number"], name="a_contact_has_a_number_once"),
         ]
         indexes = [models.Index(fields=["organization", "number"], name="contacts_by_number")]
+
+    def __str__(self) -> str:
+        return for_display(self.number)
+
+
+class DoNotCall(TenantModel):
+    """A number that nobody of the organization may call, whoever it belongs to."""
+
+    number = models.CharField(_("number"), max_length=16, help_text="E.164")
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+    added_by = MemberKey(User, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("added by"))
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(TenantModel.Meta):
+        verbose_name = _("number not to call")
+        verbose_name_plural = _("numbers not to call")
+        constraints = [models.UniqueConstraint(fields=["organization", "number"], name="a_number_is_listed_once")]
 
     def __str__(self) -> str:
         return for_display(self.number)

@@ -1,9 +1,39 @@
 """Telephone numbers: read what people type, keep E.164, show what people read. Never regexes."""
 
+from dataclasses import dataclass
+
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberFormat
+from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
+from phonenumbers.timezone import time_zones_for_number
 
 from crm.errors import InvalidNumber
+
+# What the caller pays more for than for a call to that country.
+COSTLY = (PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST, PhoneNumberType.PERSONAL_NUMBER)
+# The region of numbers that no country has: satellites and international networks (+870, +881 to +883, +979, +800).
+NOWHERE = "001"
+NO_ZONE = "Etc/Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a number says of itself: its country (ISO 3166; a satellite has none), whether it costs more, its zones."""
+
+    country: str
+    is_costly: bool
+    zones: tuple[str, ...]
+
+
+def described(number: str) -> Described:
+    """Describe an E.164 number; a number of several zones has them all, one of none has no zone."""
+    parsed = phonenumbers.parse(number, None)
+    zones = tuple(zone for zone in time_zones_for_number(parsed) if zone != NO_ZONE)
+    country = phonenumbers.region_code_for_number(parsed) or NOWHERE
+    return Described(
+        country="" if country == NOWHERE else country,
+        is_costly=country == NOWHERE or phonenumbers.number_type(parsed) in COSTLY,
+        zones=zones,
+    )
 
 
 def to_e164(typed: str, *, region: str) -> str:

@@ -2,7 +2,7 @@
 
 from django.db.models import Q, QuerySet
 
-from crm.models import Contact, Membership
+from crm.models import Contact, DoNotCall, Membership
 from crm.numbers import digits_in
 
 
@@ -18,3 +18,11 @@ def contacts(member: Membership, *, search: str = "") -> QuerySet[Contact]:
         # Not distinct(): a second number that matches may not double the row, and the order must stay the index's.
         found = found.filter(pk__in=Contact.objects.filter(matches).values("pk"))
     return found
+
+
+def is_not_to_be_called(number: str, contact: Contact | None) -> bool:
+    """Whether the organization that is set may not call this E.164 number, or whoever it belongs to."""
+    if DoNotCall.objects.filter(number=number).exists():
+        return True
+    listed = Contact.objects.filter(do_not_call_since__isnull=False)
+    return listed.filter(Q(numbers__number=number) | Q(pk=contact.pk if contact else None)).exists()

@@ -15,6 +15,7 @@ from calls.models import CallLog, Direction, DueCall, JournalSource
 from calls.panel import why_busy
 from calls.reconcile.apply import apply_callbacks
 from calls.rules.owed import UNCONFIRMED_FIRST
+from calls.services import gate
 from crm import access, tenancy
 from crm.errors import InvalidNumber
 from crm.models import Contact, Membership, Opportunity
@@ -95,6 +96,7 @@ def _insert(
     if not member.phone_number:
         raise errors.NoPhone
     from_number = _caller_id(member, account, caller_id)
+    gate.refuse(member, contact, number)
     call = CallLog.objects.create(
         contact=contact,
         opportunity=_matching(opportunity, contact),

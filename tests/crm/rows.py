@@ -8,9 +8,9 @@ from typing import Any
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
-from calls.models import CallLog, JournalEntry, JournalSource, Leg, Play, Recording
+from calls.models import CallCount, CallLog, CallRules, JournalEntry, JournalSource, Leg, Play, Recording
 from crm import tenancy
-from crm.models import ApiToken, Contact, ContactNumber, Membership, Opportunity
+from crm.models import ApiToken, Contact, ContactNumber, DoNotCall, Membership, Opportunity
 from crm.tenancy import TenantRow
 from integrations.models import Number, TwilioAccount
 from tests.conftest import Company
@@ -69,6 +69,9 @@ def one_of_each(company: Company) -> dict[type[TenantRow], Any]:
             sid=f"PN{secrets.token_hex(16)}",
             has_voice=True,
         )
+        CallRules.objects.create()
+        CallCount.objects.create(subject=company.id, window="day", starts_at=datetime.now(UTC))
+        DoNotCall.objects.create(number=f"+1555{secrets.randbelow(10**7):07}", added_by=company.rep.user)
         Play.objects.create(recording=recording, user=company.rep.user)
         models = (
             Membership,
@@ -78,6 +81,9 @@ def one_of_each(company: Company) -> dict[type[TenantRow], Any]:
             ApiToken,
             TwilioAccount,
             Number,
+            CallRules,
+            CallCount,
+            DoNotCall,
             CallLog,
             Leg,
             JournalEntry,

@@ -1,0 +1,70 @@
+"""May this call be made? Who and where, whatever it costs, and what time it is there. Pure; times in UTC."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+
+class No(StrEnum):
+    """Why not."""
+
+    DO_NOT_CALL = "do_not_call"
+    COSTLY = "costly_number"
+    COUNTRY = "country_not_allowed"
+    HOURS = "outside_calling_hours"
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """From when until when (before `since`: after midnight), and on which days: a bit each, Monday the lowest."""
+
+    since: time | None = None
+    until: time | None = None
+    days: int = 0b1111111
+
+    def allow(self, there: datetime) -> bool:
+        """Whether a local time is within them. What begins before midnight is of the day on which it began."""
+        since, until = self.since or time.min, self.until
+        clock, day = there.time(), there.weekday()
+        if until is None:
+            within = clock >= since
+        elif since <= until:
+            within = since <= clock < until
+        else:
+            within = clock >= since or clock < until
+            if clock < until:
+                day = (day - 1) % 7
+        return within and bool(self.days >> day & 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    """What is about to be called: the number's country, kind and time zones, and whether it is listed as not to be.
+
+    A satellite has no country; it is costly.
+    """
+
+    country: str
+    is_costly: bool
+    zones: tuple[str, ...]
+    is_listed: bool
+
+
+def refusal(
+    dialled: Dialled, *, countries: frozenset[str], allows_costly: bool, hours: Hours, now: datetime
+) -> No | None:
+    """Return why the call may not be made; None when it may.
+
+    Where a number has several zones it must be time to call in all of them; where it has none, in UTC.
+    """
+    if dialled.is_listed:
+        return No.DO_NOT_CALL
+    if dialled.is_costly and not allows_costly:
+        return No.COSTLY
+    if dialled.country and dialled.country not in countries:
+        return No.COUNTRY
+    zones = [ZoneInfo(zone) for zone in dialled.zones] or [UTC]
+    if not all(hours.allow(now.astimezone(zone)) for zone in zones):
+        return No.HOURS
+    return None

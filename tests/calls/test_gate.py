@@ -1,0 +1,225 @@
+"""The gate before a dial: what the organization's rules refuse, and the fence that a stolen session runs into."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from calls import errors
+from calls.models import CallCount, CallLog, CallRules
+from calls.rules import gate
+from calls.services.start import start_call
+from crm import tenancy
+from crm.models import Contact, ContactNumber, DoNotCall
+from crm.numbers import described
+from tests.conftest import Api, Company, World
+
+NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)  # a Friday; noon in São Paulo
+
+
+def dialled(number: str = "+5511987654321", *, is_listed: bool = False, zone: str = "") -> gate.Dialled:
+    """What is known of a number that is about to be called."""
+    said = described(number)
+    return gate.Dialled(said.country, said.is_costly, (zone,) if zone else said.zones, is_listed)
+
+
+def refusal(what: gate.Dialled, *, at: datetime = NOW, **changes: Any) -> gate.No | None:
+    """Why a call is refused by an organization in Brazil that allows the usual."""
+    rules = {"countries": frozenset({"BR"}), "allows_costly": False, "hours": gate.Hours()} | changes
+    return gate.refusal(what, now=at, **rules)
+
+
+# --- the rules ---
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        ("+5511987654321", None),
+        ("+551132345678", None),
+        ("+558007701234", None),  # the caller pays nothing
+        ("+559003000000", gate.No.COSTLY),
+        ("+14155552671", gate.No.COUNTRY),
+        ("+447011234567", gate.No.COSTLY),
+        ("+61131234", gate.No.COSTLY),
+        ("+870773111632", gate.No.COSTLY),
+        ("+881612345678", gate.No.COSTLY),
+        ("+883510000000", gate.No.COSTLY),
+    ],
+)
+def test_what_costs_more_or_is_abroad_is_refused_by_default(number: str, expected: gate.No | None) -> None:
+    assert refusal(dialled(number)) == expected
+
+
+def test_an_organization_may_allow_countries_and_costly_numbers_each_on_its_own() -> None:
+    both = frozenset({"BR", "US"})
+    assert refusal(dialled("+14155552671"), countries=both) is None
+    assert refusal(dialled("+447011234567"), countries=both, allows_costly=True) is gate.No.COUNTRY
+    assert refusal(dialled("+881612345678"), allows_costly=True) is None, "A satellite is in no country."
+    assert refusal(dialled(is_listed=True), countries=both, allows_costly=True) is gate.No.DO_NOT_CALL
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "allowed"),
+    [
+        (time(9), time(18), True),
+        (time(12), time(18), True),
+        (time(12, 1), time(18), False),
+        (time(9), time(12), False),
+        (None, time(12), False),
+        (time(9), None, True),
+        (time(22), time(6), False),
+        (time(11), time(6), True),
+    ],
+)
+def test_hours_are_the_contacts(since: time | None, until: time | None, allowed: bool) -> None:
+    hours = gate.Hours(since, until)
+    assert (refusal(dialled(), hours=hours) is None) == allowed
+
+
+def test_a_night_belongs_to_the_day_on_which_it_began() -> None:
+    friday = gate.Hours(time(22), time(2), days=0b0010000)
+    noon = NOW
+    assert refusal(dialled(), hours=friday, at=noon + timedelta(hours=11)) is None  # 23:00 on Friday
+    assert refusal(dialled(), hours=friday, at=noon + timedelta(hours=13)) is None  # 01:00 on Saturday
+    assert refusal(dialled(), hours=friday, at=noon - timedelta(hours=11)) is gate.No.HOURS  # 01:00 on Friday
+    assert refusal(dialled(), hours=gate.Hours(days=0b1100000)) is gate.No.HOURS
+
+
+def test_where_a_number_has_several_zones_it_must_be_time_in_all_of_them() -> None:
+    toll_free = dialled("+18005551212")
+    hours = gate.Hours(time(9), time(18))
+    assert refusal(toll_free, countries=frozenset({"US"}), hours=hours) is gate.No.HOURS
+    assert refusal(dialled("+12125551234"), countries=frozenset({"US"}), hours=hours) is None  # 10:00 in New York
+
+
+def test_a_contacts_own_zone_counts_and_a_satellite_has_utc() -> None:
+    hours = gate.Hours(time(9), time(14))
+    assert refusal(dialled(), hours=hours) is None
+    assert refusal(dialled(zone="Europe/Lisbon"), hours=hours) is gate.No.HOURS  # 15:00
+    assert refusal(dialled("+881612345678"), allows_costly=True, hours=hours) is gate.No.HOURS
+
+
+def test_summer_time_is_the_zones(settings: Any) -> None:
+    hours = gate.Hours(time(9), time(18))
+    july, january = datetime(2026, 7, 1, 8, 30, tzinfo=UTC), datetime(2026, 1, 1, 8, 30, tzinfo=UTC)
+    there = dialled("+442071838750")
+    said = [refusal(there, countries=frozenset({"GB"}), hours=hours, at=at) for at in (july, january)]
+    assert said == [None, gate.No.HOURS]
+
+
+# --- before Twilio is asked ---
+
+
+def rule(company: Company, **rules: Any) -> None:
+    """Set the organization's rules."""
+    with tenancy.inside(company.id):
+        CallRules.objects.all().delete()
+        CallRules.objects.create(**rules)
+
+
+def refused(company: Company, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+    """Start a call that is refused; return the status and the error, having seen that nothing was made."""
+    answer = Api(company.rep).post("calls/", body or {"contact": str(company.contact.pk)})
+    with tenancy.inside(company.id):
+        assert not CallLog.objects.exists()
+        assert not CallCount.objects.exists()
+    error = answer.json()["errors"][0]
+    assert error["detail"]
+    return answer.status_code, error
+
+
+def test_do_not_call_is_of_the_contact_or_the_number(ours: Company) -> None:
+    with tenancy.inside(ours.id):
+        Contact.objects.filter(pk=ours.contact.pk).update(do_not_call_since=timezone.now())
+    for body in ({"contact": str(ours.contact.pk)}, {"to": ours.contact_number}):
+        status, error = refused(ours, body)
+        assert (status, error["code"]) == (422, "do_not_call")
+    with tenancy.inside(ours.id):
+        Contact.objects.update(do_not_call_since=None)
+        DoNotCall.objects.create(number=ours.contact_number)
+    assert refused(ours)[1]["code"] == "do_not_call"
+
+
+def test_another_organizations_list_is_not_ours(world: World, company: Company, theirs: Company) -> None:
+    with tenancy.inside(theirs.id):
+        DoNotCall.objects.create(number=company.contact_number)
+    assert Api(company.rep).post("calls/", {"contact": str(company.contact.pk)}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("to", "code"),
+    [("+14155552671", "country_not_allowed"), ("+881612345678", "costly_number"), ("+559003000000", "costly_number")],
+)
+def test_each_refusal_has_a_code_and_a_sentence(ours: Company, to: str, code: str) -> None:
+    assert refused(ours, {"to": to})[1]["code"] == code
+
+
+def test_outside_of_calling_hours_nobody_is_called(ours: Company) -> None:
+    here = timezone.now().astimezone(UTC)
+    rule(ours, calls_from=(here + timedelta(hours=2)).time(), calls_until=(here + timedelta(hours=3)).time())
+    with tenancy.inside(ours.id):
+        Contact.objects.update(time_zone="UTC")
+    assert refused(ours)[1]["code"] == "outside_calling_hours"
+
+
+@pytest.mark.parametrize(
+    "which", ["member_per_minute", "member_per_day", "organization_per_minute", "organization_per_day"]
+)
+def test_a_limit_stops_the_next_call(world: World, company: Company, which: str) -> None:
+    world.twilio.phone(company.rep.phone_number, does="busy")
+    rule(company, **{which: 2})
+    api = Api(company.rep)
+    body = {"contact": str(company.contact.pk)}
+    told = []
+    for _ in range(3):
+        answer = api.post("calls/", body)
+        told.append(answer.status_code)
+        with tenancy.inside(company.id):
+            CallLog.objects.update(status="busy", stage="ended")
+    assert told == [201, 201, 429]
+    error = answer.json()["errors"][0]
+    assert (error["code"], error["limit"]) == ("limit_reached", which)
+    assert len(world.twilio.calls_made(company)) == 2
+    another = Api(company.rep2).post("calls/", body).status_code
+    assert another == (201 if which.startswith("member") else 429)
+
+
+def test_so_many_calls_at_the_same_time_and_no_more(world: World, company: Company) -> None:
+    rule(company, concurrent=1)
+    assert Api(company.rep).post("calls/", {"contact": str(company.contact.pk)}).status_code == 201
+    answer = Api(company.rep2).post("calls/", {"contact": str(company.contact.pk)})
+    assert (answer.status_code, answer.json()["errors"][0]["limit"]) == (429, "concurrent")
+
+
+def test_a_race_gets_no_call_past_the_fence(world: World, company: Company) -> None:
+    rule(company, organization_per_day=3, concurrent=2)
+    members = [company.rep, company.rep2, company.manager, company.admin]
+
+    def click(number: int) -> str:
+        try:
+            start_call(member=members[number % 4], contact_id=company.contact.pk)
+        except errors.LimitReached as refusal:
+            return refusal.details["limit"]
+        except errors.CallInProgress:
+            return "in progress"
+        finally:
+            connection.close()
+        return "called"
+
+    with ThreadPoolExecutor(8) as threads:
+        told = list(threads.map(click, range(16)))
+    assert told.count("called") == 2
+    assert len(world.twilio.calls_made(company)) == 2
+    with tenancy.inside(company.id):
+        [day] = CallCount.objects.filter(subject=company.id, window="day")
+        assert day.count == 2, "What was refused is not counted."
+
+
+def test_a_call_that_was_refused_for_another_reason_is_not_counted(ours: Company) -> None:
+    with tenancy.inside(ours.id):
+        ContactNumber.objects.all().delete()
+    assert refused(ours)[1]["code"] == "contact_has_no_number"
