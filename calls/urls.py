@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from calls import api
+from calls import api, api_rules
 
 urlpatterns = [
+    path("organization/rules/", api_rules.Rules.as_view(), name="api-rules"),
     path("calls/", api.CallList.as_view(), name="api-calls"),
     path("calls/<uuid:call_id>/", api.CallDetail.as_view(), name="api-call"),
     path("calls/<uuid:call_id>/hangup/", api.CallHangup.as_view(), name="api-hangup"),

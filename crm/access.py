@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from crm import tenancy
 from crm.errors import NotAllowed, NotFound
-from crm.models import ApiToken, Contact, Membership, Opportunity, Role, User
+from crm.models import ApiToken, Contact, DoNotCall, Membership, Opportunity, Role, User
 
 TOKEN_PREFIX = "ctc"  # noqa: S105 - says what kind of secret follows
 
@@ -86,6 +86,14 @@ def get_contact(member: Membership, contact_id: UUID) -> Contact:
 def get_opportunity(member: Membership, opportunity_id: UUID) -> Opportunity:
     """Return an opportunity that `member` may see. Raises: NotFound."""
     found = Opportunity.objects.filter(pk=opportunity_id, organization=member.organization).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def get_number_not_to_call(member: Membership, listed_id: UUID) -> DoNotCall:
+    """Return a row of the organization's do-not-call list. Raises: NotFound."""
+    found = DoNotCall.objects.filter(pk=listed_id, organization=member.organization).first()
     if found is None:
         raise NotFound
     return found

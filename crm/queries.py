@@ -26,3 +26,9 @@ def is_not_to_be_called(number: str, contact: Contact | None) -> bool:
         return True
     listed = Contact.objects.filter(do_not_call_since__isnull=False)
     return listed.filter(Q(numbers__number=number) | Q(pk=contact.pk if contact else None)).exists()
+
+
+def numbers_not_to_call(member: Membership, *, search: str = "") -> QuerySet[DoNotCall]:
+    """Return the organization's do-not-call list, newest first; `search` matches part of a number."""
+    found = DoNotCall.objects.filter(organization=member.organization).order_by("-id")
+    return found.filter(number__contains=digits_in(search)) if digits_in(search) else found

@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from crm import api, views
+from crm import api, api_do_not_call, views
 
 # The few inline lines of drf-spectacular's page.
 DOCS_STYLE = "'sha256-MMpT0iDxyjALd9PdfepImGX3DBfJPXZ4IlDWdPAgtn0='"
@@ -33,6 +33,9 @@ rest: list[URLPattern | URLResolver] = [
     ),
     path("me/", api.Me.as_view(), name="me"),
     path("contacts/", api.ContactList.as_view(), name="api-contacts"),
+    path("do-not-call/", api_do_not_call.DoNotCallList.as_view(), name="api-do-not-call"),
+    path("do-not-call/import/", api_do_not_call.DoNotCallImport.as_view(), name="api-do-not-call-import"),
+    path("do-not-call/<uuid:listed_id>/", api_do_not_call.DoNotCallDetail.as_view(), name="api-do-not-call-one"),
     path("contacts/<uuid:contact_id>/", api.ContactDetail.as_view(), name="api-contact"),
     path("", include("integrations.urls")),
     path("", include("calls.urls")),

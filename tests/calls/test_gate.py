@@ -223,3 +223,49 @@ def test_a_call_that_was_refused_for_another_reason_is_not_counted(ours: Company
     with tenancy.inside(ours.id):
         ContactNumber.objects.all().delete()
     assert refused(ours)[1]["code"] == "contact_has_no_number"
+
+
+# --- changing the rules ---
+
+
+def patch(company: Company, **changes: Any) -> Any:
+    """Change rules over REST as an admin."""
+    return Api(company.admin).client.patch("/api/v1/organization/rules/", changes, content_type="application/json")
+
+
+def test_rules_are_read_by_all_and_changed_by_admins(ours: Company, theirs: Company) -> None:
+    shown = Api(ours.rep).get("organization/rules/").json()
+    assert (shown["allowed_countries"], shown["allows_costly_numbers"], shown["member_per_minute"]) == ([], False, 10)
+    assert len(shown["days"]) == 7
+    changed = patch(ours, allowed_countries=["us", "BR"], calls_from="09:00", calls_until="18:00", days=["monday"])
+    assert changed.status_code == 200, changed.content
+    now = Api(ours.rep).get("organization/rules/").json()
+    assert (now["allowed_countries"], now["calls_until"], now["days"]) == (["BR", "US"], "18:00:00", ["monday"])
+    assert now["member_per_minute"] == 10, "What was left out stayed."
+    assert Api(theirs.rep).get("organization/rules/").json()["allowed_countries"] == []
+    for member in (ours.rep, ours.manager):
+        answer = Api(member).client.patch("/api/v1/organization/rules/", {}, content_type="application/json")
+        assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"allowed_countries": ["XX"]}, "allowed_countries"),
+        ({"allowed_countries": ["Brazil"]}, "allowed_countries.0"),
+        ({"allowed_countries": "BR"}, "allowed_countries"),
+        ({"days": []}, "days"),
+        ({"days": ["someday"]}, "days"),
+        ({"calls_from": "25:00"}, "calls_from"),
+        ({"calls_from": "09:00", "calls_until": "09:00"}, "calls_until"),
+        ({"calls_until": "00:00"}, "calls_until"),
+        ({"concurrent": -1}, "concurrent"),
+        ({"member_per_day": 10**12}, "member_per_day"),
+    ],
+    ids=str,
+)
+def test_a_rule_that_cannot_be_kept_changes_nothing(ours: Company, changes: dict[str, Any], field: str) -> None:
+    before = Api(ours.rep).get("organization/rules/").json()
+    answer = patch(ours, **changes)
+    assert (answer.status_code, answer.json()["errors"][0]["attr"]) == (400, field), answer.content
+    assert Api(ours.rep).get("organization/rules/").json() == before

@@ -69,7 +69,7 @@ def one_of_each(company: Company) -> dict[type[TenantRow], Any]:
             sid=f"PN{secrets.token_hex(16)}",
             has_voice=True,
         )
-        CallRules.objects.create()
+        CallRules.objects.get_or_create()
         CallCount.objects.create(subject=company.id, window="day", starts_at=datetime.now(UTC))
         DoNotCall.objects.create(number=f"+1555{secrets.randbelow(10**7):07}", added_by=company.rep.user)
         Play.objects.create(recording=recording, user=company.rep.user)

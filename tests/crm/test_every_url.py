@@ -18,7 +18,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from calls.addresses import callback_url
 from calls.models import CallLog, Recording
-from crm.models import Contact, Membership
+from crm.models import Contact, DoNotCall, Membership
 from crm.tenancy import tenant_models
 from tests.conftest import Api, Company
 from tests.crm.rows import one_of_each
@@ -41,8 +41,12 @@ ADDRESSES = {
     "api/v1/twilio/next-token/": ADMINS,
     "api/v1/twilio/promote/": ADMINS,
     "api/v1/twilio/numbers/": ADMINS,
+    "api/v1/do-not-call/": MEMBERS,
+    "api/v1/do-not-call/import/": ADMINS,
+    "api/v1/do-not-call/<uuid:listed_id>/": ROW,
     "api/v1/contacts/": MEMBERS,
     "api/v1/contacts/<uuid:contact_id>/": ROW,
+    "api/v1/organization/rules/": MEMBERS,
     "api/v1/calls/": MEMBERS,
     "api/v1/calls/<uuid:call_id>/": ROW,
     "api/v1/calls/<uuid:call_id>/hangup/": ROW,
@@ -71,7 +75,7 @@ ADDRESSES = {
     "calls/<uuid:call_id>/hangup/": ROW,
 }
 # Which row an id in an address means.
-ROWS: dict[str, Any] = {"contact_id": Contact, "call_id": CallLog, "recording_id": Recording}
+ROWS: dict[str, Any] = {"listed_id": DoNotCall, "contact_id": Contact, "call_id": CallLog, "recording_id": Recording}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 

@@ -1,0 +1,52 @@
+"""Writes to the organization's rules of calling."""
+
+from datetime import time
+from typing import Any
+
+import phonenumbers
+from django.utils.translation import gettext_lazy as _
+
+from calls import queries
+from calls.models import WEEK, CallRules
+from crm import tenancy
+from crm.errors import AppError
+from crm.models import Organization
+
+MOST = 1_000_000
+LIMITS = ("member_per_minute", "member_per_day", "organization_per_minute", "organization_per_day", "concurrent")
+
+
+class BadRule(AppError):
+    """A rule that cannot be kept."""
+
+    code = "bad_rule"
+
+
+def set_rules(*, organization: Organization, **changes: Any) -> CallRules:
+    """Change some of the organization's rules; what is left out stays. They count from the next call on.
+
+    `allowed_countries`: ISO 3166, empty for the organization's own; `calls_from` and `calls_until`: times at the
+    contact's clock or None; `days`: a bit each, Monday the lowest; LIMITS: 0 forbids every call. Raises: BadRule.
+    """
+    if "allowed_countries" in changes:
+        countries = sorted({str(one).strip().upper() for one in changes["allowed_countries"]})
+        unknown = [one for one in countries if one not in phonenumbers.SUPPORTED_REGIONS]
+        if unknown:
+            said = _("No country has this code: %(codes)s.") % {"codes": ", ".join(one[:8] for one in unknown[:5])}
+            raise BadRule(said, field="allowed_countries")
+        changes["allowed_countries"] = countries
+    for name in LIMITS:
+        if not 0 <= changes.get(name, 0) <= MOST:
+            raise BadRule(_("A limit is a number from 0 to a million."), field=name)
+    with tenancy.inside(organization.pk):
+        rules = queries.rules()
+        rules.organization = organization
+        for name, value in changes.items():
+            setattr(rules, name, value)
+        if not 0 < rules.days <= WEEK:
+            raise BadRule(_("Choose at least one day."), field="days")
+        since, until = rules.calls_from, rules.calls_until
+        if until is not None and until == (since or time.min):
+            raise BadRule(_("These hours would allow no call."), field="calls_until")
+        rules.save()
+    return rules

@@ -1,0 +1,118 @@
+"""The organization's do-not-call list: one number, or a file of them."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from django.utils.translation import gettext_lazy as _
+
+from crm import tenancy
+from crm.errors import AppError, InvalidNumber
+from crm.models import DoNotCall, Membership
+from crm.numbers import to_e164
+
+MOST_BYTES = 2 * 1024 * 1024  # some 100,000 numbers: ten seconds of a server's work
+MOST_SHOWN = 100
+BATCH = 5_000
+HEADERS = frozenset({"number", "phone", "telephone", "phone_number", "numero", "número", "telefone", "celular"})
+DELIMITERS = ",;\t"
+
+
+class FileTooLarge(AppError):
+    """More than one request should do."""
+
+    code = "file_too_large"
+    status = 413
+    message = _("This file is larger than 2 MB. Split it and import the parts.")
+
+
+class NotATable(AppError):
+    """No text, or nothing in it."""
+
+    code = "not_a_csv"
+    message = _("This is not a CSV file with numbers. Save your sheet as CSV and try again.")
+
+
+@dataclass(slots=True)
+class Imported:
+    """What became of a file: how many rows were added, were there before, and the first that are no numbers."""
+
+    added: int = 0
+    already: int = 0
+    invalid: int = 0
+    first_invalid: list[dict[str, object]] = field(default_factory=list)
+
+
+def add_number(*, member: Membership, number: str, reason: str = "") -> tuple[DoNotCall, bool]:
+    """List a number, as people write it in the organization's country; whether it is new. Raises: InvalidNumber."""
+    try:
+        listed = to_e164(number, region=member.organization.region)
+    except InvalidNumber as error:
+        raise InvalidNumber(field="number") from error
+    with tenancy.inside(member.organization_id):
+        return DoNotCall.objects.get_or_create(number=listed, defaults={"reason": reason, "added_by": member.user})
+
+
+def import_numbers(*, member: Membership, content: bytes, reason: str = "") -> Imported:
+    """List every number of a CSV file: of the column that is headed as one, or else of the first.
+
+    UTF-8, or what Excel saves in the west (Windows-1252); comma, semicolon or tab. A row that is no number is told of
+    and left out; the others count. All are added in one transaction. Raises: FileTooLarge, NotATable.
+    """
+    if len(content) > MOST_BYTES:
+        raise FileTooLarge(field="file")
+    told, numbers = Imported(), dict[str, None]()
+    for row, cell in _cells(_text(content)):
+        try:
+            number = to_e164(cell, region=member.organization.region)
+        except InvalidNumber:
+            told.invalid += 1
+            if len(told.first_invalid) < MOST_SHOWN:
+                told.first_invalid.append({"row": row, "value": cell[:40]})
+            continue
+        if number in numbers:
+            told.already += 1
+        numbers[number] = None
+    with tenancy.inside(member.organization_id):
+        before = DoNotCall.objects.count()
+        fresh = [
+            DoNotCall(organization_id=member.organization_id, number=number, reason=reason, added_by=member.user)
+            for number in numbers
+        ]
+        DoNotCall.objects.bulk_create(fresh, batch_size=BATCH, ignore_conflicts=True)
+        told.added = DoNotCall.objects.count() - before
+    told.already += len(numbers) - told.added
+    return told
+
+
+def _text(content: bytes) -> str:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("cp1252", errors="replace")
+    if "\x00" in text or not text.strip():  # a spreadsheet's own format, an image, nothing
+        raise NotATable(field="file")
+    return text
+
+
+def _cells(text: str) -> Iterator[tuple[int, str]]:
+    """Each row's number as it was typed, with the row's number in the file; empty ones are left out."""
+    head = text.partition("\n")[0]
+    delimiter = max(DELIMITERS, key=head.count)
+    column = 0
+    try:
+        for row, cells in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 1):
+            named = [place for place, cell in enumerate(cells) if cell.strip().lower() in HEADERS]
+            if row == 1 and named:
+                column = named[0]
+            elif column < len(cells) and (cell := _plain(cells[column])):
+                yield row, cell
+    except csv.Error as error:
+        raise NotATable(field="file") from error
+
+
+def _plain(cell: str) -> str:
+    """A cell without the formula by which sheets keep a number a text: ="+5511…"."""
+    cell = cell.strip()
+    return cell[2:-1].strip() if cell.startswith('="') and cell.endswith('"') else cell.lstrip("'")
