@@ -1,7 +1,7 @@
 """May this call be made? Who and where, whatever it costs, and what time it is there. Pure; times in UTC."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, tzinfo
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -64,7 +64,7 @@ def refusal(
         return No.COSTLY
     if dialled.country and dialled.country not in countries:
         return No.COUNTRY
-    zones = [ZoneInfo(zone) for zone in dialled.zones] or [UTC]
+    zones: list[tzinfo] = [ZoneInfo(zone) for zone in dialled.zones] or [UTC]
     if not all(hours.allow(now.astimezone(zone)) for zone in zones):
         return No.HOURS
     return None
