@@ -68,5 +68,5 @@ class Rules(generics.GenericAPIView[CallRules]):
         require_admin(member_of(request))
         given = RulesSerializer(data=request.data, partial=True)
         given.is_valid(raise_exception=True)
-        rules = set_rules(organization=member_of(request).organization, **given.validated_data)
+        rules = set_rules(organization=member_of(request).organization, by=member_of(request), **given.validated_data)
         return Response(RulesSerializer(rules).data)

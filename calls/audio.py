@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from calls.models import Play, Recording
+from crm import audit
 from crm.errors import NotFound
 from crm.models import Membership
 
@@ -41,6 +42,7 @@ def note_play(*, member: Membership, recording: Recording) -> None:
     recent = Play.objects.filter(recording=recording, user=member.user, played_at__gte=timezone.now() - ONE_PLAY)
     if recording.stored_at and not recent.exists():
         Play.objects.create(recording=recording, user=member.user)
+        audit.note(member, audit.RECORDING_PLAYED, recording=str(recording.pk), call=str(recording.call_id))
 
 
 def stream(recording: Recording, wanted: str, *, only_if: str = "") -> HttpResponseBase:

@@ -13,9 +13,9 @@ from rest_framework import exceptions, generics, pagination, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from crm import access, queries
+from crm import access, audit, queries
 from crm.doors import in_organization, member_of
-from crm.errors import AppError
+from crm.errors import AppError, NotAllowed
 from crm.models import Contact, ContactNumber, Membership
 
 
@@ -43,6 +43,9 @@ class ErrorHandler(ExceptionHandler):
 
     def convert_known_exceptions(self, exc: Exception) -> Exception:
         """Translate our errors to the framework's; the formatter adds what it has no place for."""
+        if isinstance(exc, NotAllowed):
+            request = self.context["request"]
+            audit.note_refusal(member_of(request), f"{request.method} {request.path}", exc.code)
         if isinstance(exc, AppError):
             answer = exceptions.APIException(detail=str(exc.message), code=exc.code)
             answer.status_code = exc.status

@@ -85,7 +85,7 @@ class DoNotCallDetail(generics.GenericAPIView[DoNotCall]):
         """Take it off the list: for admins."""
         row = access.get_number_not_to_call(member_of(request), listed_id)
         access.require_admin(member_of(request))
-        row.delete()
+        do_not_call.take_off(member=member_of(request), row=row)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

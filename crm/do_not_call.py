@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from django.utils.translation import gettext_lazy as _
 
-from crm import tenancy
+from crm import audit, tenancy
 from crm.errors import AppError, InvalidNumber
 from crm.models import DoNotCall, Membership
 from crm.numbers import to_e164
@@ -51,7 +51,18 @@ def add_number(*, member: Membership, number: str, reason: str = "") -> tuple[Do
     except InvalidNumber as error:
         raise InvalidNumber(field="number") from error
     with tenancy.inside(member.organization_id):
-        return DoNotCall.objects.get_or_create(number=listed, defaults={"reason": reason, "added_by": member.user})
+        row, is_new = DoNotCall.objects.get_or_create(
+            number=listed, defaults={"reason": reason, "added_by": member.user}
+        )
+        if is_new:
+            audit.note(member, audit.NUMBER_LISTED, number=listed)
+    return row, is_new
+
+
+def take_off(*, member: Membership, row: DoNotCall) -> None:
+    """Take a number off the list, inside the organization."""
+    row.delete()
+    audit.note(member, audit.NUMBER_TAKEN_OFF, number=row.number)
 
 
 def import_numbers(*, member: Membership, content: bytes, reason: str = "") -> Imported:
@@ -82,6 +93,7 @@ def import_numbers(*, member: Membership, content: bytes, reason: str = "") -> I
         ]
         DoNotCall.objects.bulk_create(fresh, batch_size=BATCH, ignore_conflicts=True)
         told.added = DoNotCall.objects.count() - before
+        audit.note(member, audit.NUMBERS_IMPORTED, added=told.added, invalid=told.invalid)
     told.already += len(numbers) - told.added
     return told
 

@@ -250,3 +250,23 @@ class ApiToken(TenantModel):
 
     def __str__(self) -> str:
         return self.name or str(self.id)
+
+
+class AuditEntry(TenantModel):
+    """Who did what. The application's database role adds entries and changes none; it deletes what is a month old."""
+
+    at = models.DateTimeField(auto_now_add=True)
+    user_id = models.UUIDField(null=True, help_text="No reference: who is gone has done it all the same.")
+    who = models.CharField(max_length=254, help_text="The e-mail at that time; empty for the system.")
+    action = models.CharField(max_length=40)
+    details = models.JSONField(default=dict)
+
+    is_append_only = True
+
+    class Meta(TenantModel.Meta):
+        verbose_name = _("audit entry")
+        verbose_name_plural = _("audit entries")
+        indexes = [models.Index(fields=["organization", "-id"], name="audit_newest_first")]
+
+    def __str__(self) -> str:
+        return self.action

@@ -10,8 +10,9 @@ from django.shortcuts import render
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.translation import gettext as _
 
+from crm import audit
 from crm.access import memberships_of
-from crm.errors import AppError
+from crm.errors import AppError, NotAllowed
 
 
 def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -30,6 +31,8 @@ def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         try:
             response = view(request, *args, **kwargs)
         except AppError as error:
+            if isinstance(error, NotAllowed):
+                audit.note_refusal(request.member, f"{request.method} {request.path}", error.code)
             response = explain(request, error)
         patch_cache_control(response, private=True, no_store=True)
         patch_vary_headers(response, ["HX-Request"])

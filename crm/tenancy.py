@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.conf import settings
@@ -136,6 +136,9 @@ class MembershipManager(TenantManager):
 
 class TenantRow(models.Model):
     """A row that belongs to one organization; its migration must run `Protect` on it."""
+
+    #: The application's role adds rows and reads them, and may not change any; a policy says which it may delete.
+    is_append_only: ClassVar[bool] = False
 
     # No index of its own: every tenant table has one that begins with it.
     organization = models.ForeignKey(
@@ -263,6 +266,11 @@ def tenant_models() -> list[type[TenantRow]]:
     return [model for model in apps.get_models() if issubclass(model, TenantRow)]
 
 
+def append_only_tables() -> list[str]:
+    """Return the tables that the application's role can only add to."""
+    return [model._meta.db_table for model in tenant_models() if model.is_append_only]
+
+
 def grant_to_application_role(using: str, **kwargs: Any) -> None:
     """After migrations: let the application's role read and write every table, and own none."""
     connection = connections[using]
@@ -273,6 +281,10 @@ def grant_to_application_role(using: str, **kwargs: Any) -> None:
         cursor.execute(f"GRANT USAGE ON SCHEMA public TO {role}")
         cursor.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
         cursor.execute(f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}")
+        present = connection.introspection.table_names(cursor)
+        for table in append_only_tables():
+            if table in present:  # not while migrations are taken back
+                cursor.execute(f"REVOKE UPDATE, TRUNCATE ON {table} FROM {role}")
 
 
 def check_role(app_configs: Any = None, databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
@@ -294,6 +306,12 @@ def check_role(app_configs: Any = None, databases: Any = None, **kwargs: Any) ->
             [tables],
         )
         bare = [name for (name,) in cursor.fetchall()]
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relname = ANY(%s) AND relkind = 'r'"
+            " AND has_table_privilege(oid, 'UPDATE, TRUNCATE')",
+            [append_only_tables()],
+        )
+        mutable = [name for (name,) in cursor.fetchall()]
     hint = "Point DATABASE_URL at a role that owns nothing, and DATABASE_OWNER_URL at the owner, for migrations only."
     problems: list[CheckMessage] = []
     if superuser:
@@ -306,6 +324,12 @@ def check_role(app_configs: Any = None, databases: Any = None, **kwargs: Any) ->
         )
     if bare:
         problems.append(Error(f"Tables without row-level security: {', '.join(bare)}.", id="crm.E004"))
+    if mutable and not problems:  # or it may because of those
+        problems.append(
+            Error(
+                f"The database role {role} may change what only grows: {', '.join(mutable)}.", hint=hint, id="crm.E005"
+            )
+        )
     return problems
 
 

@@ -8,15 +8,17 @@ from django.contrib.auth.views import LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods, require_safe
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from crm import api, api_do_not_call, views
+from crm import api, api_audit, api_do_not_call, views
 
 # The few inline lines of drf-spectacular's page.
 DOCS_STYLE = "'sha256-MMpT0iDxyjALd9PdfepImGX3DBfJPXZ4IlDWdPAgtn0='"
 
 
 @login_not_required
+@require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """Say that this process answers; a load balancer asks."""
     return HttpResponse("ok\n", content_type="text/plain")
@@ -33,6 +35,8 @@ rest: list[URLPattern | URLResolver] = [
     ),
     path("me/", api.Me.as_view(), name="me"),
     path("contacts/", api.ContactList.as_view(), name="api-contacts"),
+    path("audit/", api_audit.AuditList.as_view(), name="api-audit"),
+    path("audit/export.csv", api_audit.AuditExport.as_view(), name="api-audit-export"),
     path("do-not-call/", api_do_not_call.DoNotCallList.as_view(), name="api-do-not-call"),
     path("do-not-call/import/", api_do_not_call.DoNotCallImport.as_view(), name="api-do-not-call-import"),
     path("do-not-call/<uuid:listed_id>/", api_do_not_call.DoNotCallDetail.as_view(), name="api-do-not-call-one"),
@@ -45,7 +49,7 @@ rest: list[URLPattern | URLResolver] = [
 # pages
 pages: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
-    path("login/", views.LogIn.as_view(), name="login"),
+    path("login/", require_http_methods(["GET", "HEAD", "POST"])(views.LogIn.as_view()), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("organization/", views.switch_organization, name="switch-organization"),
     path("language/", views.switch_language, name="set_language"),

@@ -116,7 +116,7 @@ class PromoteSerializer(serializers.Serializer[Any]):
     now = serializers.BooleanField(default=False)
 
 
-class NumberSerializer(serializers.ModelSerializer[Number]):
+class CallerIdSerializer(serializers.ModelSerializer[Number]):
     """A number that calls may come from."""
 
     class Meta:
@@ -161,7 +161,7 @@ class Twilio(_Admins):
         given = ConnectSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         member = member_of(request)
-        services.connect_twilio(organization=member.organization, **given.validated_data)
+        services.connect_twilio(organization=member.organization, by=member, **given.validated_data)
         return _shown(member)
 
 
@@ -191,13 +191,14 @@ class NextToken(_Admins):
         member, token = member_of(request), given.validated_data["auth_token"]
         services.refuse_bad_token(token, field="auth_token")
         checks.try_token(member.organization_id, token)
-        services.set_next_token(organization=member.organization, next_auth_token=token)
+        services.set_next_token(organization=member.organization, next_auth_token=token, by=member)
         return _shown(member)
 
     @extend_schema(operation_id="twilio_forget_next_token", responses={204: None})
     def delete(self, request: Request) -> Response:
         """Forget it again."""
-        services.set_next_token(organization=member_of(request).organization, next_auth_token="")
+        member = member_of(request)
+        services.set_next_token(organization=member.organization, next_auth_token="", by=member)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -212,17 +213,17 @@ class Promote(_Admins):
         given = PromoteSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         member = member_of(request)
-        services.promote_token(organization=member.organization, now=given.validated_data["now"])
+        services.promote_token(organization=member.organization, now=given.validated_data["now"], by=member)
         return _shown(member)
 
 
 class Numbers(_Admins):
     """The numbers that calls may come from."""
 
-    serializer_class = NumberSerializer
+    serializer_class = CallerIdSerializer
 
-    @extend_schema(operation_id="twilio_numbers", responses=NumberSerializer(many=True))
+    @extend_schema(operation_id="twilio_numbers", responses=CallerIdSerializer(many=True))
     @in_organization
     def get(self, request: Request) -> Response:
         """List what the last verification found; it is repeated every day."""
-        return Response(NumberSerializer(access.numbers_of(member_of(request).organization_id), many=True).data)
+        return Response(CallerIdSerializer(access.numbers_of(member_of(request).organization_id), many=True).data)

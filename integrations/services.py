@@ -15,9 +15,9 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from crm import tenancy
+from crm import audit, tenancy
 from crm.errors import AppError
-from crm.models import Organization
+from crm.models import Membership, Organization
 from crm.numbers import to_e164
 from integrations import vault
 from integrations.access import callback_credentials
@@ -100,6 +100,7 @@ def connect_twilio(
     organization: Organization,
     account_sid: str,
     default_caller_id: str,
+    by: Membership | None = None,
     auth_token: str = "",
     api_key_sid: str = "",
     api_key_secret: str = "",
@@ -138,6 +139,16 @@ def connect_twilio(
         _set_api_key(account, api_key_sid, api_key_secret)
         account.full_clean(exclude=["organization"])
         account.save()
+        audit.note(
+            by,
+            audit.TWILIO_CONNECTED,
+            account_sid=account_sid,
+            caller_id=number,
+            api_key_sid=api_key_sid,
+            new_auth_token=bool(auth_token),
+            new_api_key_secret=bool(api_key_secret),
+            **rules,
+        )
         Organization.objects.filter(pk=organization.pk, next_check_at=None).update(next_check_at=timezone.now())
     callback_credentials.forget(organization.pk)
     return account
@@ -182,7 +193,7 @@ def refuse_bad_token(token: str, *, field: str) -> None:
         raise BadAuthToken(field=field)
 
 
-def set_next_token(*, organization: Organization, next_auth_token: str) -> TwilioAccount:
+def set_next_token(*, organization: Organization, next_auth_token: str, by: Membership | None = None) -> TwilioAccount:
     """Store Twilio's secondary token beside the one in use: both are accepted from now on. Empty forgets it.
 
     Raises: BadAuthToken; BadCredentials when no account is connected.
@@ -197,11 +208,12 @@ def set_next_token(*, organization: Organization, next_auth_token: str) -> Twili
             account.seal("next_auth_token", next_auth_token)
             account.next_signed_at = None
             account.save()
+            audit.note(by, audit.TWILIO_NEXT_TOKEN if next_auth_token else audit.TWILIO_TOKEN_FORGOTTEN)
     callback_credentials.forget(organization.pk)
     return account
 
 
-def promote_token(*, organization: Organization, now: bool = False) -> TwilioAccount:
+def promote_token(*, organization: Organization, now: bool = False, by: Membership | None = None) -> TwilioAccount:
     """Drop the old token: the next one is the token from now on.
 
     Only when Twilio has signed with the next one, or else the callbacks of the old one would be refused; with `now`
@@ -213,16 +225,17 @@ def promote_token(*, organization: Organization, now: bool = False) -> TwilioAcc
             raise NoNextToken
         if account.next_signed_at is None and not now:
             raise NotPromoted
-        _promote(account)
+        _promote(account, by)
     callback_credentials.forget(organization.pk)
     return account
 
 
-def _promote(account: TwilioAccount) -> None:
+def _promote(account: TwilioAccount, by: Membership | None = None) -> None:
     account.seal("auth_token", account.secret("next_auth_token"))
     account.seal("next_auth_token", "")
     account.signed_at, account.next_signed_at = account.next_signed_at, None
     account.save()
+    audit.note(by, audit.TWILIO_PROMOTED)
 
 
 def _locked() -> TwilioAccount:

@@ -31,7 +31,7 @@ def twilio(request: Any) -> HttpResponse:
     form = ConnectForm(request.POST if request.method == "POST" else None, account=account)
     if request.method == "POST" and form.is_valid():
         try:
-            services.connect_twilio(organization=request.member.organization, **form.cleaned_data)
+            services.connect_twilio(organization=request.member.organization, by=request.member, **form.cleaned_data)
         except AppError as error:
             _explain(form, error)
         else:
@@ -55,7 +55,7 @@ def next_token(request: Any) -> HttpResponse:
     require_admin(request.member)
     member = request.member
     if "forget" in request.POST:
-        services.set_next_token(organization=member.organization, next_auth_token="")
+        services.set_next_token(organization=member.organization, next_auth_token="", by=member)
         return redirect("twilio")
     form = NextTokenForm(request.POST)
     if form.is_valid():
@@ -63,7 +63,7 @@ def next_token(request: Any) -> HttpResponse:
         try:
             services.refuse_bad_token(token, field="auth_token")
             checks.try_token(member.organization_id, token)
-            services.set_next_token(organization=member.organization, next_auth_token=token)
+            services.set_next_token(organization=member.organization, next_auth_token=token, by=member)
         except AppError as error:
             _explain(form, error)
         else:
@@ -77,7 +77,7 @@ def promote(request: Any) -> HttpResponse:
     """End a rotation: the old token is dropped."""
     require_admin(request.member)
     try:
-        services.promote_token(organization=request.member.organization, now="now" in request.POST)
+        services.promote_token(organization=request.member.organization, now="now" in request.POST, by=request.member)
     except AppError as error:
         messages.error(request, str(error.message))
     else:

@@ -8,9 +8,9 @@ from django.utils.translation import gettext_lazy as _
 
 from calls import queries
 from calls.models import WEEK, CallRules
-from crm import tenancy
+from crm import audit, tenancy
 from crm.errors import AppError
-from crm.models import Organization
+from crm.models import Membership, Organization
 
 MOST = 1_000_000
 LIMITS = ("member_per_minute", "member_per_day", "organization_per_minute", "organization_per_day", "concurrent")
@@ -22,7 +22,7 @@ class BadRule(AppError):
     code = "bad_rule"
 
 
-def set_rules(*, organization: Organization, **changes: Any) -> CallRules:
+def set_rules(*, organization: Organization, by: Membership | None = None, **changes: Any) -> CallRules:
     """Change some of the organization's rules; what is left out stays. They count from the next call on.
 
     `allowed_countries`: ISO 3166, empty for the organization's own; `calls_from` and `calls_until`: times at the
@@ -49,4 +49,9 @@ def set_rules(*, organization: Organization, **changes: Any) -> CallRules:
         if until is not None and until == (since or time.min):
             raise BadRule(_("These hours would allow no call."), field="calls_until")
         rules.save()
+        audit.note(by, audit.RULES_CHANGED, **{name: _said(value) for name, value in changes.items()})
     return rules
+
+
+def _said(value: Any) -> Any:
+    return value.isoformat("minutes") if isinstance(value, time) else value

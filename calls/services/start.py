@@ -16,7 +16,7 @@ from calls.panel import why_busy
 from calls.reconcile.apply import apply_callbacks
 from calls.rules.owed import UNCONFIRMED_FIRST
 from calls.services import gate
-from crm import access, tenancy
+from crm import access, audit, tenancy
 from crm.errors import InvalidNumber
 from crm.models import Contact, Membership, Opportunity
 from crm.numbers import to_e164
@@ -61,6 +61,9 @@ def start_call(
             if account is None:
                 raise TwilioNotConnected
             call = _insert(member, account, contact_id, to, opportunity_id, caller_id, idempotency_key, digest)
+    except errors.CallNotAllowed as refusal:
+        audit.note_refusal(member, "call", refusal.code, contact=contact_id and str(contact_id), to=to[:40])
+        raise
     except IntegrityError as error:
         return _lost_race(member, idempotency_key, digest, error), False
     _ask_twilio(call, account)

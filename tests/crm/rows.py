@@ -9,8 +9,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
 from calls.models import CallCount, CallLog, CallRules, JournalEntry, JournalSource, Leg, Play, Recording
-from crm import tenancy
-from crm.models import ApiToken, Contact, ContactNumber, DoNotCall, Membership, Opportunity
+from crm import audit, tenancy
+from crm.models import ApiToken, AuditEntry, Contact, ContactNumber, DoNotCall, Membership, Opportunity
 from crm.tenancy import TenantRow
 from integrations.models import Number, TwilioAccount
 from tests.conftest import Company
@@ -70,6 +70,7 @@ def one_of_each(company: Company) -> dict[type[TenantRow], Any]:
             has_voice=True,
         )
         CallRules.objects.get_or_create()
+        audit.note(company.rep, audit.RULES_CHANGED)
         CallCount.objects.create(subject=company.id, window="day", starts_at=datetime.now(UTC))
         DoNotCall.objects.create(number=f"+1555{secrets.randbelow(10**7):07}", added_by=company.rep.user)
         Play.objects.create(recording=recording, user=company.rep.user)
@@ -84,6 +85,7 @@ def one_of_each(company: Company) -> dict[type[TenantRow], Any]:
             CallRules,
             CallCount,
             DoNotCall,
+            AuditEntry,
             CallLog,
             Leg,
             JournalEntry,

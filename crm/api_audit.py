@@ -1,0 +1,122 @@
+"""The REST endpoints of the audit: for admins."""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import django_filters
+from django.http import HttpResponseBase, StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from crm import audit, tenancy
+from crm.access import require_admin
+from crm.api import KeysetPages
+from crm.doors import member_of
+from crm.models import AuditEntry, Membership
+
+CHUNK = 1000
+COLUMNS = ("at", "who", "action", "details")
+# What a spreadsheet takes for a formula (owasp.org/www-community/attacks/CSV_Injection).
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class EntrySerializer(serializers.ModelSerializer[AuditEntry]):
+    """One thing that somebody did, or was refused; `user` is empty for the system."""
+
+    user = serializers.UUIDField(source="user_id", allow_null=True)
+
+    class Meta:
+        model = AuditEntry
+        fields = ["id", "at", "user", "who", "action", "details"]
+        read_only_fields = fields
+
+
+class EntryFilter(django_filters.FilterSet):
+    """What the entries can be narrowed by; times with their offset."""
+
+    action = django_filters.ChoiceFilter(choices=[(one, one) for one in audit.ACTIONS])
+    who = django_filters.CharFilter(lookup_expr="icontains", max_length=254)
+    since = django_filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte")
+    until = django_filters.IsoDateTimeFilter(field_name="at", lookup_expr="lt")
+
+    class Meta:
+        model = AuditEntry
+        fields: list[str] = []
+
+
+class _Entries(generics.GenericAPIView[AuditEntry]):
+    serializer_class = EntrySerializer
+    pagination_class = KeysetPages
+    filterset_class = EntryFilter
+
+    def get_queryset(self) -> Any:
+        """The organization's entries, newest first."""
+        if getattr(self, "swagger_fake_view", False):
+            return AuditEntry.objects.none()
+        return audit.entries(member_of(self.request))
+
+
+class AuditList(_Entries):
+    """Who did what."""
+
+    @extend_schema(operation_id="audit_list", responses=EntrySerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """List what was done and refused, newest first."""
+        member = member_of(request)
+        require_admin(member)
+        with tenancy.inside(member.organization_id):
+            page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+            return self.get_paginated_response(EntrySerializer(page, many=True).data)
+
+
+class _Any(DefaultContentNegotiation):
+    """A file is asked for as one, not as JSON."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
+        """Take whatever is accepted: errors are JSON, the file is what it is."""
+        return renderers[0], renderers[0].media_type
+
+
+class AuditExport(_Entries):
+    """The same as a file."""
+
+    content_negotiation_class = _Any
+
+    @extend_schema(operation_id="audit_export", responses={(200, "text/csv"): OpenApiTypes.STR})
+    def get(self, request: Request) -> HttpResponseBase:
+        """Send what the same filters find as CSV, newest first. The export is an entry itself."""
+        member = member_of(request)
+        require_admin(member)
+        with tenancy.inside(member.organization_id):
+            rows = self.filter_queryset(self.get_queryset())
+            audit.note(member, audit.EXPORTED, **{name: value[:200] for name, value in request.query_params.items()})
+        headers = {"Content-Disposition": 'attachment; filename="audit.csv"', "Cache-Control": "private, no-store"}
+        return StreamingHttpResponse(_lines(member, rows), content_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _lines(member: Membership, rows: Any) -> Iterator[str]:
+    """The file, some rows at a time: each look is a short transaction, and none is open while the client reads."""
+    yield "\ufeff" + _line(COLUMNS)  # by which Excel knows UTF-8
+    last: UUID | None = None
+    while True:
+        with tenancy.inside(member.organization_id):
+            found = list(rows.filter(pk__lt=last)[:CHUNK] if last else rows[:CHUNK])
+        for one in found:
+            said = "; ".join(f"{name}: {value}" for name, value in one.details.items())
+            yield _line((one.at.isoformat(), one.who, one.action, said))
+        if len(found) < CHUNK:
+            return
+        last = found[-1].pk
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerow([f"'{cell}" if cell.startswith(FORMULA) else cell for cell in cells])
+    return out.getvalue()

@@ -1,0 +1,54 @@
+"""Who did what: added in the transaction of what was done, and never changed."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from crm import tenancy
+from crm.models import AuditEntry, Membership
+
+# A refusal that repeats is one within this time, so that who is refused cannot fill the table.
+ONE_REFUSAL = timedelta(minutes=1)
+
+TWILIO_CONNECTED, TWILIO_NEXT_TOKEN = "twilio.connected", "twilio.next_token"
+TWILIO_TOKEN_FORGOTTEN, TWILIO_PROMOTED = "twilio.next_token_forgotten", "twilio.promoted"
+RULES_CHANGED = "rules.changed"
+NUMBER_LISTED, NUMBER_TAKEN_OFF, NUMBERS_IMPORTED = "do_not_call.added", "do_not_call.removed", "do_not_call.imported"
+RECORDING_PLAYED = "recording.played"
+REFUSED = "refused"
+EXPORTED = "audit.exported"
+ACTIONS = (
+    *(TWILIO_CONNECTED, TWILIO_NEXT_TOKEN, TWILIO_TOKEN_FORGOTTEN, TWILIO_PROMOTED, RULES_CHANGED),
+    *(NUMBER_LISTED, NUMBER_TAKEN_OFF, NUMBERS_IMPORTED, RECORDING_PLAYED, REFUSED, EXPORTED),
+)
+
+
+def note(member: Membership | None, action: str, **details: object) -> None:
+    """Write down that `member` (None: the system) did `action`, inside of the organization; never with a secret."""
+    AuditEntry.objects.create(
+        user_id=member.user_id if member else None,
+        who=member.user.email if member else "",
+        action=action,
+        details=details,
+    )
+
+
+def note_refusal(member: Membership, what: str, code: str, **details: object) -> None:
+    """Write down that something was refused, in a transaction of its own: the other one was taken back."""
+    with tenancy.inside(member.organization_id):
+        recent = AuditEntry.objects.filter(user_id=member.user_id, action=REFUSED, at__gt=timezone.now() - ONE_REFUSAL)
+        if not recent.filter(details__what=what, details__code=code).exists():
+            note(member, REFUSED, what=what, code=code, **details)
+
+
+def entries(member: Membership) -> QuerySet[AuditEntry]:
+    """Return the organization's entries, newest first."""
+    return AuditEntry.objects.filter(organization=member.organization).order_by("-id")
+
+
+def forget(organization_id: UUID, *, before: datetime) -> int:
+    """Delete entries older than `before`; the database keeps the last 30 days of an organization that is open."""
+    with tenancy.inside(organization_id):
+        return AuditEntry.objects.filter(at__lt=before).delete()[0]
