@@ -4,7 +4,7 @@ from uuid import UUID
 
 from calls import queries
 from calls.models import CallLog, Recording
-from crm.errors import NotFound
+from crm.errors import NotAllowed, NotFound
 from crm.models import Membership
 
 
@@ -26,3 +26,11 @@ def get_recording(member: Membership, recording_id: UUID) -> Recording:
     if found is None:
         raise NotFound
     return found
+
+
+def get_audio(member: Membership, recording_id: UUID, *, as_file: bool) -> Recording:
+    """Return a recording that `member` may listen to, or download. Raises: NotFound, NotAllowed."""
+    recording, rules = get_recording(member, recording_id), queries.rules()
+    if not member.is_at_least(rules.may_download if as_file else rules.may_play):
+        raise NotAllowed
+    return recording

@@ -16,11 +16,13 @@ from rest_framework.views import APIView
 
 from calls import access, audio, queries
 from calls.filters import CallFilter
-from calls.models import CallLog, JournalEntry, JournalSource, Leg, Recording
+from calls.models import CallLog, DeletedWhy, JournalEntry, JournalSource, Leg, Recording
+from calls.reconcile.retention import delete_recording
 from calls.sentences import error_sentence
 from calls.services.hangup import hang_up
 from calls.services.start import start_call
 from crm import tenancy
+from crm.access import require_admin
 from crm.api import KeysetPages
 from crm.doors import in_organization, member_of
 from integrations.twilio.words import timestamp
@@ -109,6 +111,7 @@ class StartSerializer(serializers.Serializer[Any]):
     to = serializers.CharField(required=False, allow_blank=True, max_length=40)
     opportunity = serializers.UUIDField(required=False, allow_null=True)
     caller_id = serializers.CharField(required=False, allow_blank=True, max_length=40)
+    record = serializers.BooleanField(required=False, allow_null=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """One of `contact` and `to` there must be."""
@@ -159,6 +162,7 @@ class CallList(generics.GenericAPIView[CallLog]):
             to=wanted.validated_data.get("to", ""),
             opportunity_id=wanted.validated_data.get("opportunity"),
             caller_id=wanted.validated_data.get("caller_id", ""),
+            record=wanted.validated_data.get("record"),
             idempotency_key=key,
         )
         headers = {} if created else {"Idempotency-Replayed": "true"}
@@ -257,13 +261,15 @@ class RecordingSerializer(serializers.ModelSerializer[Recording]):
             "media_bytes",
             "media_sha256",
             "stored_at",
+            "deleted_at",
+            "deleted_why",
             "url",
         ]
         read_only_fields = fields
 
     def get_url(self, recording: Recording) -> str | None:
         """Where the audio is played from."""
-        return f"/api/v1/recordings/{recording.pk}/audio" if recording.stored_at else None
+        return f"/api/v1/recordings/{recording.pk}/audio" if recording.is_playable else None
 
 
 class RecordingPages(KeysetPages):
@@ -296,6 +302,29 @@ class WhateverIsAccepted(DefaultContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
+class RecordingDetail(generics.GenericAPIView[Recording]):
+    """One recording."""
+
+    serializer_class = RecordingSerializer
+    pagination_class = None
+
+    @extend_schema(operation_id="recordings_retrieve")
+    @in_organization
+    def get(self, request: Request, recording_id: UUID) -> Response:
+        """Return it; a deleted one as its tombstone."""
+        return Response(RecordingSerializer(access.get_recording(member_of(request), recording_id)).data)
+
+    @extend_schema(operation_id="recordings_delete", responses={204: None})
+    def delete(self, request: Request, recording_id: UUID) -> Response:
+        """Delete its media here and at Twilio: for admins. Its tombstone stays."""
+        member = member_of(request)
+        with tenancy.inside(member.organization_id):
+            recording = access.get_recording(member, recording_id)
+            require_admin(member)
+        delete_recording(member.organization_id, recording.pk, why=DeletedWhy.MEMBER, by=member)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
 class RecordingAudio(APIView):
     """The player's source."""
 
@@ -303,14 +332,20 @@ class RecordingAudio(APIView):
 
     @extend_schema(
         operation_id="recordings_audio",
+        parameters=[OpenApiParameter("download", bool, description="Send it as a file.")],
         responses={(200, "audio/wav"): OpenApiTypes.BINARY, (206, "audio/wav"): OpenApiTypes.BINARY},
     )
     def get(self, request: Request, recording_id: UUID) -> HttpResponseBase:
-        """Stream the audio from our storage; one `Range` of bytes is honoured. Each play is written down."""
+        """Stream the audio from our storage; one `Range` of bytes is honoured. With `download` it is sent as a file.
+
+        Each play and each download is written down. The organization's rules say which role may do which.
+        """
         member = member_of(request)
         http: HttpRequest = request._request
+        as_file = "download" in http.GET
         with tenancy.inside(member.organization_id):
-            recording = access.get_recording(member, recording_id)
-            audio.note_play(member=member, recording=recording)
+            recording = access.get_audio(member, recording_id, as_file=as_file)
+            (audio.note_download if as_file else audio.note_play)(member=member, recording=recording)
         # Outside: a stream goes on long after any transaction has ended.
-        return audio.stream(recording, http.headers.get("Range", ""), only_if=http.headers.get("If-Range", ""))
+        wanted, only_if = http.headers.get("Range", ""), http.headers.get("If-Range", "")
+        return audio.stream(recording, wanted, only_if=only_if, as_file=as_file)

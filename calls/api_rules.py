@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from calls import queries
 from calls.models import CallRules
-from calls.services.rules import LIMITS, MOST, set_rules
+from calls.services.rules import LIMITS, MOST, MOST_DAYS, set_rules
 from crm.access import require_admin
 from crm.doors import in_organization, member_of
 
@@ -42,11 +42,17 @@ class RulesSerializer(serializers.ModelSerializer[CallRules]):
             "calls_from",
             "calls_until",
             "days",
+            "rep_decides_recording",
+            "recording_days",
+            "may_play",
+            "may_download",
             *LIMITS,
             "updated_at",
         ]
         read_only_fields = ["updated_at"]
-        extra_kwargs = {name: {"min_value": 0, "max_value": MOST} for name in LIMITS}
+        extra_kwargs = {name: {"min_value": 0, "max_value": MOST} for name in LIMITS} | {
+            "recording_days": {"min_value": 1, "max_value": MOST_DAYS}
+        }
 
 
 class Rules(generics.GenericAPIView[CallRules]):

@@ -30,6 +30,14 @@ class NotStoredYet(NotFound):
     message = _("This recording is still being processed.")
 
 
+class RecordingDeleted(NotFound):
+    """It was there, and its tombstone is."""
+
+    code = "recording_deleted"
+    status = 410
+    message = _("This recording was deleted.")
+
+
 class RecordingGone(NotFound):
     """The row is there, its media no longer."""
 
@@ -40,18 +48,26 @@ class RecordingGone(NotFound):
 def note_play(*, member: Membership, recording: Recording) -> None:
     """Write down that `member` plays `recording`."""
     recent = Play.objects.filter(recording=recording, user=member.user, played_at__gte=timezone.now() - ONE_PLAY)
-    if recording.stored_at and not recent.exists():
+    if recording.is_playable and not recent.exists():
         Play.objects.create(recording=recording, user=member.user)
         audit.note(member, audit.RECORDING_PLAYED, recording=str(recording.pk), call=str(recording.call_id))
 
 
-def stream(recording: Recording, wanted: str, *, only_if: str = "") -> HttpResponseBase:
+def note_download(*, member: Membership, recording: Recording) -> None:
+    """Write down that `member` takes `recording` away as a file."""
+    if recording.is_playable:
+        audit.note(member, audit.RECORDING_DOWNLOADED, recording=str(recording.pk), call=str(recording.call_id))
+
+
+def stream(recording: Recording, wanted: str, *, only_if: str = "", as_file: bool = False) -> HttpResponseBase:
     """Answer `recording`'s audio: 200 whole, 206 one range of bytes, 416 a range beyond its end.
 
     `wanted` is the request's Range header; anything but one range of bytes is ignored, as RFC 9110 §14.2 allows.
     `only_if` is its If-Range header: a range of something else than what we have is ignored too (§13.1.5).
-    Raises: NotStoredYet, RecordingGone.
+    Raises: NotStoredYet, RecordingDeleted, RecordingGone.
     """
+    if recording.deleted_at:
+        raise RecordingDeleted(details={"deleted_at": recording.deleted_at.isoformat(), "why": recording.deleted_why})
     if not recording.stored_at:
         raise NotStoredYet
     size = recording.media_bytes or 0
@@ -71,7 +87,7 @@ def stream(recording: Recording, wanted: str, *, only_if: str = "") -> HttpRespo
         "Accept-Ranges": "bytes",
         "ETag": tag,
         "Cache-Control": "private, no-store",
-        "Content-Disposition": f'inline; filename="{recording.recording_sid}.wav"',
+        "Content-Disposition": f'{"attachment" if as_file else "inline"}; filename="{recording.recording_sid}.wav"',
     }
     if span is not None:
         headers["Content-Range"] = f"bytes {first}-{last}/{size}"

@@ -77,6 +77,13 @@ class OutsideCallingHours(CallNotAllowed):
     message = _("It is outside of calling hours at the contact.")
 
 
+class RecordingIsFixed(CallNotAllowed):
+    """The organization decides, not the rep."""
+
+    code = "recording_is_fixed"
+    message = _("Whether calls are recorded is decided by your organization.")
+
+
 class LimitReached(CallNotAllowed):
     """A fence around the money."""
 

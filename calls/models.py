@@ -5,7 +5,7 @@ from django.db.models import Q, Value
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
-from crm.models import Contact, Opportunity, User
+from crm.models import Contact, Opportunity, Role, User
 from crm.tenancy import MemberKey, TenantKey, TenantModel, TenantRow
 
 
@@ -87,6 +87,16 @@ class CallRules(TenantModel):
     organization_per_minute = models.PositiveIntegerField(_("calls of all in a minute"), default=60)
     organization_per_day = models.PositiveIntegerField(_("calls of all in a day"), default=5000)
     concurrent = models.PositiveIntegerField(_("calls at the same time"), default=50)
+    rep_decides_recording = models.BooleanField(
+        _("rep decides whether to record"), default=False, help_text=_("Else it is as the Twilio account is set up.")
+    )
+    recording_days = models.PositiveIntegerField(
+        _("days that a recording is kept"), null=True, blank=True, help_text=_("Empty: until somebody deletes it.")
+    )
+    may_play = models.CharField(_("who may play recordings"), max_length=10, choices=Role.choices, default=Role.REP)
+    may_download = models.CharField(
+        _("who may download recordings"), max_length=10, choices=Role.choices, default=Role.MANAGER
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta(TenantModel.Meta):
@@ -270,6 +280,13 @@ class RecordingStatus(models.TextChoices):
     FAILED = "failed", _("Failed")
 
 
+class DeletedWhy(models.TextChoices):
+    """Why a recording's media is gone."""
+
+    RETENTION = "retention", _("Kept as long as your organization keeps recordings")
+    MEMBER = "member", _("Deleted by an admin")
+
+
 class Recording(TenantModel):
     """A recording of a conversation; played from our storage only."""
 
@@ -284,6 +301,10 @@ class Recording(TenantModel):
     media_bytes = models.PositiveBigIntegerField(null=True)
     media_sha256 = models.CharField(max_length=64, blank=True)
     stored_at = models.DateTimeField(null=True)
+    # The tombstone: the media is gone from our storage, and at Twilio since `gone_at_twilio_at`.
+    deleted_at = models.DateTimeField(null=True)
+    deleted_why = models.CharField(max_length=10, blank=True, default="", choices=DeletedWhy.choices)
+    gone_at_twilio_at = models.DateTimeField(null=True)
     # While the media is being fetched: the parts that we have, each with its name in our storage and its bytes; which
     # media they are of (its ETag or date of modification, and how long it is); and the furthest that any visit came.
     media_parts = models.JSONField(default=list, db_default=Value([], models.JSONField()))
@@ -300,9 +321,21 @@ class Recording(TenantModel):
             models.UniqueConstraint(fields=["organization", "id"], name="recording_is_addressed_with_its_organization"),
             models.UniqueConstraint(fields=["organization", "recording_sid"], name="one_row_per_recording_sid"),
         ]
+        indexes = [
+            models.Index(
+                fields=["organization", "created_at"],
+                name="recordings_to_delete",
+                condition=Q(gone_at_twilio_at__isnull=True),
+            )
+        ]
 
     def __str__(self) -> str:
         return self.recording_sid
+
+    @property
+    def is_playable(self) -> bool:
+        """Whether its media is in our storage."""
+        return self.stored_at is not None and self.deleted_at is None
 
 
 class Play(TenantModel):

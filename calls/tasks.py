@@ -6,7 +6,9 @@ that one be lost, the next night's begins anew.
 
 from celery import shared_task
 
-from calls.reconcile import audit, sweep
+from calls.reconcile import audit, retention, sweep
+
+RETENTION_SECONDS = 20.0
 
 
 @shared_task(name="calls.apply")
@@ -25,3 +27,9 @@ def look() -> None:
 def audit_next(after: str = "", owing: bool = False) -> None:
     """Compare a piece of one organization's calls with Twilio's record of its requests, and pass on to the next."""
     audit.audit_next(after, owing=owing)
+
+
+@shared_task(name="calls.retention")
+def delete_old_recordings() -> None:
+    """Delete the recordings that their organizations keep no longer."""
+    retention.delete_due(seconds=RETENTION_SECONDS)

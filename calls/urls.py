@@ -11,5 +11,6 @@ urlpatterns = [
     path("calls/<uuid:call_id>/hangup/", api.CallHangup.as_view(), name="api-hangup"),
     path("calls/<uuid:call_id>/callbacks/", api.CallCallbacks.as_view(), name="api-callbacks"),
     path("calls/<uuid:call_id>/recordings/", api.CallRecordings.as_view(), name="api-recordings"),
+    path("recordings/<uuid:recording_id>/", api.RecordingDetail.as_view(), name="api-recording"),
     path("recordings/<uuid:recording_id>/audio", api.RecordingAudio.as_view(), name="api-audio"),
 ]

@@ -240,7 +240,12 @@ def call(request: Any, call_id: UUID) -> HttpResponse:
     recordings = list(queries.recordings(found))
     ready = panels.readiness(request.member)
     told = [
-        *(found.updated_at, ready.blocked, ready.busy, [(one.status, one.stored_at) for one in recordings]),
+        *(
+            found.updated_at,
+            ready.blocked,
+            ready.busy,
+            [(one.status, one.stored_at, one.deleted_at) for one in recordings],
+        ),
         [(one.digest, one.applied_at, one.failures) for one in entries],
     ]
     seen = hashlib.sha256(repr(told).encode()).hexdigest()[:16]
@@ -255,6 +260,7 @@ def call(request: Any, call_id: UUID) -> HttpResponse:
         "journal": _journal(found, entries),
         "recordings": recordings,
         "is_watched": queries.is_watched(found),
+        "may_play": request.member.is_at_least(queries.rules().may_play),
         "no_recording": "" if recordings else _no_recording(found),
         "polls": polls,
         "seen": seen,

@@ -44,7 +44,7 @@ class ErrorHandler(ExceptionHandler):
     def convert_known_exceptions(self, exc: Exception) -> Exception:
         """Translate our errors to the framework's; the formatter adds what it has no place for."""
         if isinstance(exc, NotAllowed):
-            request = self.context["request"]
+            request: Any = self.context["request"]
             audit.note_refusal(member_of(request), f"{request.method} {request.path}", exc.code)
         if isinstance(exc, AppError):
             answer = exceptions.APIException(detail=str(exc.message), code=exc.code)

@@ -143,6 +143,11 @@ class Membership(TenantModel):
     def __str__(self) -> str:
         return f"{self.user} ({self.get_role_display()})"
 
+    def is_at_least(self, role: str) -> bool:
+        """Whether this member may do what `role` may."""
+        ranks = Role.values
+        return ranks.index(self.role) >= ranks.index(role)
+
     @property
     def sees_whole_team(self) -> bool:
         """Managers and admins see everybody's calls; a rep sees their own."""

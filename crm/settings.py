@@ -211,13 +211,15 @@ CELERY_BROKER_TRANSPORT_OPTIONS |= {"max_retries": 0}
 # and one that was open when the broker went away ended the worker (docs/faults.md).
 CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name, no_ack=True) for name in ("celery", "twilio")]
 # What waits for Twilio has workers of its own, so that a slow Twilio never delays what is only to be written down.
-CELERY_TASK_ROUTES = {name: {"queue": "twilio"} for name in ("calls.look", "calls.audit", "integrations.verify")}
+_SLOW = ("calls.look", "calls.audit", "calls.retention", "integrations.verify")
+CELERY_TASK_ROUTES = {name: {"queue": "twilio"} for name in _SLOW}
 # How long an organization's audit is kept; a month at least.
 AUDIT_DAYS = env.int("AUDIT_DAYS", default=730)
 CELERY_BEAT_SCHEDULE = {
     "forget_audit": {"task": "crm.forget_audit", "schedule": crontab(hour=6, minute=23), "options": {"expires": 3600}},
     "apply": {"task": "calls.apply", "schedule": schedule(5), "options": {"expires": 5}},
     "look": {"task": "calls.look", "schedule": schedule(5), "options": {"expires": 5}},
+    "retention": {"task": "calls.retention", "schedule": schedule(600), "options": {"expires": 600}},
     "verify": {"task": "integrations.verify", "schedule": schedule(60), "options": {"expires": 60}},
     # UTC: night from Chile to Brazil, and the end of the evening in North America.
     "audit": {"task": "calls.audit", "schedule": crontab(hour=5, minute=17), "options": {"expires": 3600}},

@@ -115,7 +115,7 @@ def _save_call(call: CallLog, known: rules.Known, recordings: Sequence[Recording
     main = min((one for one in recordings if one.status != RecordingStatus.ABSENT), key=_begun, default=None)
     if main is not None:
         call.recording_sid, call.recording_duration = main.recording_sid, main.duration_seconds
-        call.recording_url = f"/api/v1/recordings/{main.pk}/audio" if main.stored_at else None
+        call.recording_url = f"/api/v1/recordings/{main.pk}/audio" if main.is_playable else None
     call.save()
     return over
 
@@ -189,7 +189,7 @@ def _situation(call: CallLog, due: DueCall, entries: Sequence[JournalEntry], sav
 
 
 def _is_owed(recording: Recording) -> bool:
-    return recording.status == RecordingStatus.COMPLETED and recording.stored_at is None
+    return recording.status == RecordingStatus.COMPLETED and recording.stored_at is recording.deleted_at is None
 
 
 def _schedule(call: CallLog, situation: Situation, aside: Sequence[JournalEntry], *, at_once: bool) -> None:

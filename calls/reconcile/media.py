@@ -51,7 +51,9 @@ def store_recordings(organization_id: UUID, call_id: UUID) -> int | None:
     may ask to be left in peace (429): then no more of the call is asked for, and its seconds are returned.
     """
     with tenancy.inside(organization_id):
-        owed = list(Recording.objects.filter(call_id=call_id, status=RecordingStatus.COMPLETED, stored_at=None))
+        owed = list(
+            Recording.objects.filter(call_id=call_id, status=RecordingStatus.COMPLETED, stored_at=None, deleted_at=None)
+        )
     if not owed:
         return None
     account = credentials(organization_id)
@@ -204,7 +206,9 @@ def _join(recording: Recording) -> Visit:
 def _note(recording: Recording, **values: Any) -> None:
     """Write to the row, if nobody else has since we read it. Raises: Overtaken."""
     with tenancy.inside(recording.organization_id):
-        unchanged = Recording.objects.filter(pk=recording.pk, stored_at=None, media_parts=recording.media_parts)
+        unchanged = Recording.objects.filter(
+            pk=recording.pk, stored_at=None, deleted_at=None, media_parts=recording.media_parts
+        )
         if not unchanged.update(**values):
             raise Overtaken
     for field, value in values.items():

@@ -12,7 +12,7 @@ from crm import audit, tenancy
 from crm.errors import AppError
 from crm.models import Membership, Organization
 
-MOST = 1_000_000
+MOST, MOST_DAYS = 1_000_000, 36_500
 LIMITS = ("member_per_minute", "member_per_day", "organization_per_minute", "organization_per_day", "concurrent")
 
 
@@ -38,6 +38,8 @@ def set_rules(*, organization: Organization, by: Membership | None = None, **cha
     for name in LIMITS:
         if not 0 <= changes.get(name, 0) <= MOST:
             raise BadRule(_("A limit is a number from 0 to a million."), field=name)
+    if not 1 <= (changes.get("recording_days") or 1) <= MOST_DAYS or changes.get("recording_days") == 0:
+        raise BadRule(_("Recordings are kept for a day at least."), field="recording_days")
     with tenancy.inside(organization.pk):
         rules = queries.rules()
         rules.organization = organization

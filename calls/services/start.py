@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import IntegrityError
 from django.utils import timezone, translation
 
-from calls import addresses, errors, journal
+from calls import addresses, errors, journal, queries
 from calls.models import CallLog, Direction, DueCall, JournalSource
 from calls.panel import why_busy
 from calls.reconcile.apply import apply_callbacks
@@ -36,13 +36,15 @@ def start_call(
     to: str = "",
     opportunity_id: UUID | None = None,
     caller_id: str = "",
+    record: bool | None = None,
     idempotency_key: str | None = None,
 ) -> tuple[UUID, bool]:
     """Ring `member`'s phone, then bridge to the contact; return the call's id and whether it is a new call.
 
     The row exists, committed, before Twilio is asked, so a callback that overtakes Twilio's answer finds it. A time-out
     leaves the call unconfirmed and is never dialled again: callbacks or the reconciler settle it. The same
-    `idempotency_key` with the same request returns the same call for 24 hours.
+    `idempotency_key` with the same request returns the same call for 24 hours. `record` is the rep's decision, where
+    the organization leaves it to them; what is decided is frozen on the call.
 
     Raises: NotFound, CallNotAllowed, CallInProgress, IdempotencyKeyReused, BadIdempotencyKey,
     TwilioNotConnected, TwilioRejected,
@@ -51,7 +53,13 @@ def start_call(
     if idempotency_key is not None and not (idempotency_key.isprintable() and 0 < len(idempotency_key) <= 200):
         raise errors.BadIdempotencyKey
     account = credentials(member.organization_id)
-    request = {"contact": contact_id, "to": to, "opportunity": opportunity_id, "caller_id": caller_id}
+    request: dict[str, object] = {
+        "contact": contact_id,
+        "to": to,
+        "opportunity": opportunity_id,
+        "caller_id": caller_id,
+    }
+    request |= {} if record is None else {"record": record}
     digest = hashlib.sha256(json.dumps(request, default=str, sort_keys=True).encode()).hexdigest()
     try:
         with tenancy.inside(member.organization_id):
@@ -60,7 +68,7 @@ def start_call(
                 return earlier.pk, False
             if account is None:
                 raise TwilioNotConnected
-            call = _insert(member, account, contact_id, to, opportunity_id, caller_id, idempotency_key, digest)
+            call = _insert(member, account, contact_id, to, opportunity_id, caller_id, record, idempotency_key, digest)
     except errors.CallNotAllowed as refusal:
         audit.note_refusal(member, "call", refusal.code, contact=contact_id and str(contact_id), to=to[:40])
         raise
@@ -89,6 +97,7 @@ def _insert(
     to: str,
     opportunity_id: UUID | None,
     caller_id: str,
+    record: bool | None,
     key: str | None,
     digest: str,
 ) -> CallLog:
@@ -99,6 +108,8 @@ def _insert(
     if not member.phone_number:
         raise errors.NoPhone
     from_number = _caller_id(member, account, caller_id)
+    if record is not None and record != account.records_calls and not queries.rules().rep_decides_recording:
+        raise errors.RecordingIsFixed(field="record")
     gate.refuse(member, contact, number)
     call = CallLog.objects.create(
         contact=contact,
@@ -109,7 +120,7 @@ def _insert(
         to_number=number,
         agent_number=member.phone_number,
         rings_for_seconds=account.ring_seconds,
-        is_recorded=account.records_calls,
+        is_recorded=account.records_calls if record is None else record,
         language=translation.get_language() or "en",
         idempotency_key=key,
         request_digest=digest,

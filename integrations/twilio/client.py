@@ -107,6 +107,15 @@ def fetch_recordings(credentials: Credentials, call_sid: str) -> list[dict[str, 
     return _ask(credentials, lambda twilio: _resources("RE", twilio.calls(call_sid).recordings.list(limit=20)))
 
 
+def delete_recording(credentials: Credentials, recording_sid: str) -> None:
+    """Delete a recording at Twilio, media and all; one that is gone already is fine. Raises: as `fetch_call`."""
+    try:
+        _ask(credentials, lambda twilio: twilio.recordings(recording_sid).delete())
+    except errors.TwilioRejected as refusal:
+        if refusal.http_status != 404:
+            raise
+
+
 def fetch_notifications(credentials: Credentials, call_sid: str) -> list[dict[str, Any]]:
     """Return the Notification resources of a leg. Raises: as `fetch_call`."""
     return _ask(credentials, lambda twilio: _resources("NO", twilio.calls(call_sid).notifications.list(limit=20)))

@@ -54,6 +54,7 @@ ADDRESSES = {
     "api/v1/calls/<uuid:call_id>/hangup/": ROW,
     "api/v1/calls/<uuid:call_id>/callbacks/": ROW,
     "api/v1/calls/<uuid:call_id>/recordings/": ROW,
+    "api/v1/recordings/<uuid:recording_id>/": ROW,
     "api/v1/recordings/<uuid:recording_id>/audio": ROW,
     "api/v1/": NOWHERE,
     "^api(?:/|$)": NOWHERE,
