@@ -178,6 +178,7 @@ SPECTACULAR_SETTINGS = {
             f"ErrorCode{status}Enum": f"drf_standardized_errors.openapi_serializers.ErrorCode{status}Enum.choices"
             for status in (401, 403, 404, 405, 406, 415, 429, 500)
         },
+        "RoleEnum": "crm.models.Role",
         "CallStatusEnum": "calls.models.CallStatus",
         "RecordingStatusEnum": "calls.models.RecordingStatus",
         "LegStatusEnum": "calls.models.LegStatus",
