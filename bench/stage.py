@@ -113,7 +113,8 @@ class Company:
         with connections["owner"].cursor() as cursor:
             for table in ("calls_duecall", "calls_journalentry", "calls_leg", "calls_calllog"):
                 cursor.execute(f"DELETE FROM {table} WHERE organization_id = %s", [self.id])
-            cursor.execute("DELETE FROM integrations_twilioaccount WHERE organization_id = %s", [self.id])
+            for table in ("integrations_twilioaccount", "crm_auditentry"):
+                cursor.execute(f"DELETE FROM {table} WHERE organization_id = %s", [self.id])
             cursor.execute("DELETE FROM crm_organization WHERE id = %s", [self.id])
 
 

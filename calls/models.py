@@ -86,6 +86,7 @@ class CallRules(TenantModel):
     member_per_day = models.PositiveIntegerField(_("calls of a member in a day"), default=300)
     organization_per_minute = models.PositiveIntegerField(_("calls of all in a minute"), default=60)
     organization_per_day = models.PositiveIntegerField(_("calls of all in a day"), default=5000)
+    number_per_day = models.PositiveIntegerField(_("calls of one number in a day"), default=30)
     concurrent = models.PositiveIntegerField(_("calls at the same time"), default=50)
     rep_decides_recording = models.BooleanField(
         _("rep decides whether to record"), default=False, help_text=_("Else it is as the Twilio account is set up.")
@@ -118,7 +119,7 @@ class CallCount(TenantModel):
         MINUTE = "minute"
         DAY = "day"
 
-    subject = models.UUIDField(help_text="A user, or the organization itself.")
+    subject = models.UUIDField(help_text="A user, the organization itself, or a number's UUID of version 5.")
     window = models.CharField(max_length=6, choices=Window.choices)
     starts_at = models.DateTimeField()
     count = models.PositiveIntegerField(default=0)

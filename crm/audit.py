@@ -27,7 +27,12 @@ ACTIONS = (
 )
 
 
-def note(member: Membership | None, action: str, **details: object) -> None:
+def storable(text: str) -> str:
+    """Return what an entry keeps of what somebody typed: not too much, and nothing that PostgreSQL has no text for."""
+    return text.replace("\x00", "\ufffd")[:200]
+
+
+def note(member: Membership | None, action: str, /, **details: object) -> None:
     """Write down that `member` (None: the system) did `action`, inside of the organization; never with a secret."""
     AuditEntry.objects.create(
         user_id=member.user_id if member else None,
@@ -37,17 +42,22 @@ def note(member: Membership | None, action: str, **details: object) -> None:
     )
 
 
-def note_refusal(member: Membership, what: str, code: str, **details: object) -> None:
+def note_refusal(member: Membership, what: str, code: str, /, **details: object) -> None:
     """Write down that something was refused, in a transaction of its own: the other one was taken back."""
     with tenancy.inside(member.organization_id):
         recent = AuditEntry.objects.filter(user_id=member.user_id, action=REFUSED, at__gt=timezone.now() - ONE_REFUSAL)
-        if not recent.filter(details__what=what, details__code=code).exists():
-            note(member, REFUSED, what=what, code=code, **details)
+        if not recent.filter(details__what=storable(what), details__code=code).exists():
+            note(member, REFUSED, what=storable(what), code=code, **details)
 
 
 def entries(member: Membership) -> QuerySet[AuditEntry]:
     """Return the organization's entries, newest first."""
     return AuditEntry.objects.filter(organization=member.organization).order_by("-id")
+
+
+def no_entries() -> QuerySet[AuditEntry]:
+    """Return none at all, which the OpenAPI document is made with."""
+    return AuditEntry.objects.none()
 
 
 def forget(organization_id: UUID, *, before: datetime) -> int:

@@ -15,7 +15,14 @@ from crm.numbers import to_e164
 MOST_BYTES = 2 * 1024 * 1024  # some 100,000 numbers: ten seconds of a server's work
 MOST_SHOWN = 100
 BATCH = 5_000
-HEADERS = frozenset({"number", "phone", "telephone", "phone_number", "numero", "número", "telefone", "celular"})
+# Of a heading, its words; "Phone Number" and "telefone_celular" are two each.
+HEADINGS = frozenset(
+    {
+        *("number", "numbers", "phone", "telephone", "tel", "mobile", "cell", "fone"),
+        *("numero", "número", "telefone", "celular", "móvel", "whatsapp"),
+    }
+)
+HEADED_WITHIN = 5  # rows: a title may come before
 DELIMITERS = ",;\t"
 
 
@@ -109,19 +116,41 @@ def _text(content: bytes) -> str:
 
 
 def _cells(text: str) -> Iterator[tuple[int, str]]:
-    """Each row's number as it was typed, with the row's number in the file; empty ones are left out."""
-    head = text.partition("\n")[0]
-    delimiter = max(DELIMITERS, key=head.count)
-    column = 0
+    """Each row's number as it was typed, with the row's number in the file; empty ones are left out.
+
+    Raises: NotATable also where several columns have no heading that says which of them is meant, and where a quote
+    that is never closed has swallowed lines.
+    """
+    if text.lower().startswith("sep="):  # Excel's own first line
+        text = text.partition("\n")[2]
+    delimiter = max(DELIMITERS, key=text.partition("\n")[0].count)
     try:
-        for row, cells in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 1):
-            named = [place for place, cell in enumerate(cells) if cell.strip().lower() in HEADERS]
-            if row == 1 and named:
-                column = named[0]
-            elif column < len(cells) and (cell := _plain(cells[column])):
-                yield row, cell
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except csv.Error as error:
         raise NotATable(field="file") from error
+    if any("\n" in cell.strip() or "\r" in cell.strip() for cells in rows for cell in cells):
+        raise NotATable(_("A quotation mark in this file is never closed. Correct it and try again."), field="file")
+    begins, column = _heading(rows)
+    for row, cells in enumerate(rows[begins:], begins + 1):
+        if column < len(cells) and (cell := _plain(cells[column])):
+            yield row, cell
+
+
+def _heading(rows: list[list[str]]) -> tuple[int, int]:
+    """Where the numbers begin, and in which column. Raises: NotATable."""
+    for row, cells in enumerate(rows[:HEADED_WITHIN]):
+        named = [
+            place
+            for place, cell in enumerate(cells)
+            if HEADINGS & set(cell.strip().lower().replace("_", " ").replace("-", " ").split())
+        ]
+        if named:
+            return row + 1, named[0]
+    if max(map(len, rows), default=0) > 1:
+        raise NotATable(
+            _("This file has several columns. Write “number” above the one with the numbers."), field="file"
+        )
+    return 0, 0
 
 
 def _plain(cell: str) -> str:

@@ -1,5 +1,6 @@
 """Telephone numbers: read what people type, keep E.164, show what people read. Never regexes."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import phonenumbers
@@ -24,11 +25,18 @@ class Described:
     zones: tuple[str, ...]
 
 
-def described(number: str) -> Described:
-    """Describe an E.164 number; a number of several zones has them all, one of none has no zone."""
-    parsed = phonenumbers.parse(number, None)
+def described(number: str, *, among: Iterable[str] = ()) -> Described:
+    """Describe an E.164 number; a number of several zones has them all, one of none has no zone.
+
+    A number that several countries share, such as +1 800, is one of `among` if that has it. Raises: InvalidNumber.
+    """
+    try:
+        parsed = phonenumbers.parse(number, None)
+    except NumberParseException as error:
+        raise InvalidNumber from error
     zones = tuple(zone for zone in time_zones_for_number(parsed) if zone != NO_ZONE)
-    country = phonenumbers.region_code_for_number(parsed) or NOWHERE
+    shared = (region for region in sorted(among) if phonenumbers.is_valid_number_for_region(parsed, region))
+    country = next(shared, None) or phonenumbers.region_code_for_number(parsed) or NOWHERE
     return Described(
         country="" if country == NOWHERE else country,
         is_costly=country == NOWHERE or phonenumbers.number_type(parsed) in COSTLY,

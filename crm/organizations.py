@@ -40,6 +40,8 @@ def create_organization(*, name: str, slug: str, region: str, email: str, phone:
         validate_email(email)
     except ValidationError as error:
         raise BadOrganization(" ".join(error.messages)) from error
+    if len(email) > 254:
+        raise BadOrganization("An e-mail address has 254 characters at most.")
     if not name.strip() or len(name) > 200 or len(slug) > 50 or region not in SUPPORTED_REGIONS:
         raise BadOrganization("An organization has a name, a short name of up to 50 letters and a country such as BR.")
     try:

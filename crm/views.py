@@ -6,7 +6,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.i18n import set_language
 
 from crm.access import memberships_of
@@ -39,7 +39,7 @@ def switch_organization(request: Any) -> HttpResponse:
 
 
 @login_not_required
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def switch_language(request: HttpRequest) -> Any:
     """Keep the chosen language in a cookie, signed in or not, and go back to the same page."""
     return set_language(request)

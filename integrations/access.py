@@ -47,7 +47,7 @@ class Credentials:
     @property
     def signing_tokens(self) -> tuple[str, ...]:
         """What Twilio may sign with: the token, and the next one from its promotion on."""
-        return (self.auth_token, self.next_auth_token) if self.next_auth_token else (self.auth_token,)
+        return tuple(token for token in (self.auth_token, self.next_auth_token) if token)
 
 
 def credentials(organization_id: UUID) -> Credentials | None:

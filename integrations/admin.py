@@ -11,13 +11,21 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
+from phonenumbers import SUPPORTED_REGIONS
 
 from crm import tenancy
-from crm.errors import InvalidNumber
+from crm.errors import AppError, InvalidNumber
 from crm.models import Membership, Organization, User
 from crm.numbers import to_e164
 from integrations.models import TwilioAccount
-from integrations.services import ACCOUNT_SID, SECRET, BadAuthToken, BadCredentials
+from integrations.services import (
+    ACCOUNT_SID,
+    SECRET,
+    BadAuthToken,
+    BadCredentials,
+    connect_twilio,
+    refuse_while_calls_live,
+)
 
 
 class TwilioAccountForm(forms.ModelForm):
@@ -62,11 +70,29 @@ class TwilioAccountForm(forms.ModelForm):
         """E.164, or as people in the organization's country write it."""
         return _e164(self.cleaned_data["default_caller_id"], self.instance.organization)
 
+    def clean(self) -> dict[str, Any]:
+        """Another account waits until the calls of this one are over, as everywhere."""
+        cleaned = super().clean() or {}
+        if cleaned.get("account_sid", self.instance.account_sid) != self.instance.account_sid:
+            if not cleaned.get("auth_token") and "auth_token" not in self.errors:
+                self.add_error("auth_token", _("Enter the account's auth token."))
+            try:
+                refuse_while_calls_live(cleaned["account_sid"])
+            except AppError as refusal:
+                self.add_error("account_sid", str(refusal.message))
+        return cleaned
+
     def save(self, commit: bool = True) -> TwilioAccount:
-        """Seal the token for its row."""
-        if self.cleaned_data["auth_token"]:
-            self.instance.seal("auth_token", self.cleaned_data["auth_token"])
-        return super().save(commit)
+        """Connect it by the service, which also forgets what was another account's, and writes it down."""
+        given = {name: self.cleaned_data[name] for name in self.Meta.fields if name != "organization"}
+        kept = {name: getattr(self.instance, name) for name in ("api_key_sid", "region", "edge")}
+        account = connect_twilio(
+            organization=self.instance.organization,
+            **given,
+            **({} if "account_sid" in self.changed_data else kept),
+        )
+        self.instance.pk = account.pk
+        return account
 
 
 class MembershipForm(forms.ModelForm):
@@ -109,10 +135,22 @@ class MembershipInline(admin.TabularInline):
     autocomplete_fields = ["user"]
 
 
+class OrganizationForm(forms.ModelForm):
+    """An organization; its country decides how numbers are read and where it may call."""
+
+    def clean_region(self) -> str:
+        """ISO 3166, two letters."""
+        region: str = self.cleaned_data["region"].upper()
+        if region not in SUPPORTED_REGIONS:
+            raise ValidationError(_("No country has this code."))
+        return region
+
+
 @admin.register(Organization)
 class OrganizationAdmin(admin.ModelAdmin):
     """An organization; its tenant rows are edited inside it, and only there."""
 
+    form = OrganizationForm
     list_display = ["name", "slug", "region", "is_active", "created_at"]
     search_fields = ["name", "slug"]
     prepopulated_fields = {"slug": ["name"]}

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.utils import translation
 from django.utils.translation import gettext_lazy
 
@@ -199,5 +200,7 @@ def verify_due(*, seconds: float) -> int:
             forget_check(organization_id)
         except AppError as trouble:
             logger.warning("Organization %s could not be verified: %s", organization_id, trouble.code)
+        except DatabaseError:  # what is wrong with one holds up no other
+            logger.exception("Organization %s could not be verified", organization_id)
         count += 1
     return count

@@ -54,7 +54,9 @@ class ConnectForm(forms.Form):
         super().__init__(data, initial={name: value for name, value in shown.items() if value is not None})
         self.fields["auth_token"].required = account is None
         if account is not None:
-            self.fields["auth_token"].help_text = _("Stored. Type another to replace it; it is never shown.")
+            self.fields["auth_token"].help_text = _(
+                "Stored, and never shown. Another one replaces it at once; to lose no callback, do it below instead."
+            )
         if account is not None and account.sealed_api_key_secret:
             self.fields["api_key_secret"].help_text = _("Stored. Type another to replace it; it is never shown.")
 

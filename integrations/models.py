@@ -66,6 +66,11 @@ class TwilioAccount(TenantModel):
         verbose_name_plural = _("Twilio accounts")
         constraints = [
             models.UniqueConstraint(fields=["organization"], name="one_twilio_account_per_organization"),
+            models.CheckConstraint(condition=~models.Q(sealed_auth_token=""), name="there_is_an_auth_token"),
+            models.CheckConstraint(
+                condition=models.Q(next_signed_at=None) | ~models.Q(sealed_next_auth_token=""),
+                name="only_a_next_token_that_is_there_has_signed",
+            ),
             models.CheckConstraint(
                 condition=models.Q(ring_seconds__gte=5, ring_seconds__lte=120), name="ring_time_is_5_to_120_seconds"
             ),

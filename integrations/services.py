@@ -84,6 +84,14 @@ class NoNextToken(AppError):
     message = _("There is no next auth token. Enter Twilio's secondary token first.")
 
 
+class TokenInUse(AppError):
+    """Twilio signs with the next token already: without it every callback would be refused."""
+
+    code = "token_in_use"
+    status = 409
+    message = _("Twilio signs with the next token already. Drop the old one first; then another can follow.")
+
+
 class NotPromoted(AppError):
     """Twilio still signs with the old token: dropping it would refuse every callback."""
 
@@ -126,6 +134,7 @@ def connect_twilio(
         raise BadPlace(field="edge" if region and not edge else "region")
     number = to_e164(default_caller_id, region=organization.region)
     with tenancy.inside(organization.pk):
+        Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)  # there may be no row yet
         account = TwilioAccount.objects.select_for_update().first() or TwilioAccount(organization=organization)
         _replace_account(account, account_sid, has_token=bool(auth_token))
         account.default_caller_id = number
@@ -154,10 +163,17 @@ def connect_twilio(
     return account
 
 
+def refuse_while_calls_live(account_sid: str) -> None:
+    """Raises: CallsUnderWay when the organization that is set has another account than this one, and live calls."""
+    has_another = TwilioAccount.objects.exclude(account_sid=account_sid).exists()
+    if has_another and apps.get_model("calls", "CallLog").objects.filter(status__in=LIVE).exists():
+        raise CallsUnderWay(field="account_sid")
+
+
 def _replace_account(account: TwilioAccount, account_sid: str, *, has_token: bool) -> None:
     if account_sid != account.account_sid:
-        if account.account_sid and apps.get_model("calls", "CallLog").objects.filter(status__in=LIVE).exists():
-            raise CallsUnderWay(field="account_sid")
+        if account.account_sid:
+            refuse_while_calls_live(account_sid)
         account.account_sid = account_sid
         account.checks, account.checked_at = [], None
         account.signed_at = account.next_signed_at = account.last_callback_at = None
@@ -202,6 +218,8 @@ def set_next_token(*, organization: Organization, next_auth_token: str, by: Memb
         refuse_bad_token(next_auth_token, field="auth_token")
     with tenancy.inside(organization.pk):
         account = _locked()
+        if account.next_signed_at is not None and not _has(account, "next_auth_token", next_auth_token):
+            raise TokenInUse
         if _has(account, "auth_token", next_auth_token):
             raise BadAuthToken(_("This is the token that is in use already."), field="auth_token")
         if not _has(account, "next_auth_token", next_auth_token):
@@ -231,7 +249,10 @@ def promote_token(*, organization: Organization, now: bool = False, by: Membersh
 
 
 def _promote(account: TwilioAccount, by: Membership | None = None) -> None:
-    account.seal("auth_token", account.secret("next_auth_token"))
+    following = account.secret("next_auth_token")
+    if not following:
+        raise NoNextToken
+    account.seal("auth_token", following)
     account.seal("next_auth_token", "")
     account.signed_at, account.next_signed_at = account.next_signed_at, None
     account.save()
@@ -275,26 +296,22 @@ def save_numbers(organization_id: UUID, account_sid: str, listed: list[dict[str,
     meanwhile.
     """
     wanted = {one["number"]: one for one in listed}
+    fields = ("kind", "sid", "name", "has_voice")
     with tenancy.inside(organization_id):
-        if not TwilioAccount.objects.select_for_update().filter(account_sid=account_sid).exists():
+        if not TwilioAccount.objects.filter(account_sid=account_sid).exists():
             return []
-        Number.objects.exclude(number__in=wanted).delete()
         kept = {one.number: one for one in Number.objects.all()}
-        fields = ("kind", "sid", "name", "has_voice")
-        changed = []
-        for number, one in kept.items():
-            said = {name: wanted[number][name] for name in fields}
-            if any(getattr(one, name) != value for name, value in said.items()):
-                for name, value in said.items():
-                    setattr(one, name, value)
-                changed.append(one)
-        Number.objects.bulk_update(changed, fields)
+        same = {
+            number
+            for number, one in kept.items()
+            if number in wanted and all(getattr(one, name) == wanted[number][name] for name in fields)
+        }
+        Number.objects.exclude(number__in=same).delete()
         fresh = [
-            Number(organization_id=organization_id, number=number, **{name: one[name] for name in fields})
-            for number, one in wanted.items()
-            if number not in kept
+            Number(organization_id=organization_id, number=number, **{name: wanted[number][name] for name in fields})
+            for number in sorted(set(wanted) - same)  # in one order, or two organizations could wait for each other
         ]
-        Number.objects.bulk_create(fresh, ignore_conflicts=True)
+        Number.objects.bulk_create(fresh, batch_size=1000, ignore_conflicts=True)
         ours = set(Number.objects.values_list("number", flat=True))
     return sorted(set(wanted) - ours)
 
@@ -304,11 +321,19 @@ def forget_check(organization_id: UUID) -> None:
     Organization.objects.filter(pk=organization_id).update(next_check_at=None)
 
 
-def note_signed(organization_id: UUID, account_sid: str, *, by_next: bool) -> None:
-    """Note that a signature of this account was valid: the first one ever, or the first one with the next token."""
-    column = "next_signed_at" if by_next else "signed_at"
+def note_signed(organization_id: UUID, token: str) -> None:
+    """Note that Twilio signed with this token: for the first time ever, or for the first time with the next one.
+
+    Whoever judged the signature may have remembered tokens that were replaced since: only what is stored now counts.
+    """
     with tenancy.inside(organization_id):
-        TwilioAccount.objects.filter(account_sid=account_sid, **{column: None}).update(**{column: timezone.now()})
+        account = TwilioAccount.objects.select_for_update(skip_locked=True).first()
+        if account is None:  # somebody is changing it
+            return
+        column = "next_signed_at" if _has(account, "next_auth_token", token) else "signed_at"
+        stored = "next_auth_token" if column == "next_signed_at" else "auth_token"
+        if getattr(account, column) is None and _has(account, stored, token):
+            TwilioAccount.objects.filter(pk=account.pk).update(**{column: timezone.now()})
     callback_credentials.forget(organization_id)
 
 
@@ -319,7 +344,7 @@ def note_callbacks(organization_id: UUID) -> None:
         due = TwilioAccount.objects.filter(
             Q(last_callback_at=None)
             | Q(last_callback_at__lt=now - timedelta(seconds=NOTE_SECONDS))
-            | Q(next_signed_at__lt=now - PROMOTION_OVERLAP)
+            | Q(next_signed_at__lt=now - PROMOTION_OVERLAP) & ~Q(sealed_next_auth_token="")
         )
         account = due.select_for_update(skip_locked=True).first()
         if account is None:
@@ -327,7 +352,10 @@ def note_callbacks(organization_id: UUID) -> None:
         account.last_callback_at = now
         account.save(update_fields=["last_callback_at"])
         if account.next_signed_at and account.next_signed_at < now - PROMOTION_OVERLAP:
-            _promote(account)
+            try:
+                _promote(account)
+            except SealBroken:
+                logger.exception("The next auth token of organization %s cannot be opened", organization_id)
 
 
 class _Refusals:

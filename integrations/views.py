@@ -55,7 +55,10 @@ def next_token(request: Any) -> HttpResponse:
     require_admin(request.member)
     member = request.member
     if "forget" in request.POST:
-        services.set_next_token(organization=member.organization, next_auth_token="", by=member)
+        try:
+            services.set_next_token(organization=member.organization, next_auth_token="", by=member)
+        except AppError as error:
+            messages.error(request, str(error.message))
         return redirect("twilio")
     form = NextTokenForm(request.POST)
     if form.is_valid():

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, tzinfo
 from enum import StrEnum
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 class No(StrEnum):
@@ -56,7 +56,8 @@ def refusal(
 ) -> No | None:
     """Return why the call may not be made; None when it may.
 
-    Where a number has several zones it must be time to call in all of them; where it has none, in UTC.
+    Where a number has several zones it must be time to call in half of them at least: a toll-free or a mobile one may
+    have forty, and there is no hour for all. Where it has none that this machine knows, in UTC.
     """
     if dialled.is_listed:
         return No.DO_NOT_CALL
@@ -64,7 +65,15 @@ def refusal(
         return No.COSTLY
     if dialled.country and dialled.country not in countries:
         return No.COUNTRY
-    zones: list[tzinfo] = [ZoneInfo(zone) for zone in dialled.zones] or [UTC]
-    if not all(hours.allow(now.astimezone(zone)) for zone in zones):
+    zones = [zone for zone in map(zone_of, dialled.zones) if zone is not None] or [UTC]
+    if 2 * sum(hours.allow(now.astimezone(zone)) for zone in zones) < len(zones):
         return No.HOURS
     return None
+
+
+def zone_of(name: str) -> tzinfo | None:
+    """Return the time zone of this name; None for one that is none, or that this machine lacks."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None

@@ -5,15 +5,13 @@ from graphlib import TopologicalSorter
 from uuid import UUID
 
 from django.core.files.storage import storages
-from django.db import connection, models, transaction
+from django.db import connection, models
 
 from calls.models import DueCall, Recording
 from crm import tenancy
 from crm.errors import AppError
 from crm.models import Membership, Organization, User
 from crm.tenancy import MemberKey, TenantRow, tenant_models
-
-BATCH = 1000
 
 
 class StillOpen(AppError):
@@ -33,14 +31,15 @@ def erase(organization: Organization) -> Iterator[tuple[str, int]]:
     if Organization.objects.filter(pk=organization.pk, is_active=True).exists():
         raise StillOpen
     yield "recordings' files", _erase_media(organization.pk)
-    with tenancy.inside(organization.pk):
-        users = list(Membership.objects.values_list("user_id", flat=True))
     yield "DueCall", DueCall.objects.filter(organization_id=organization.pk).delete()[0]
     for model in _dependants_first():
+        if model is Membership:
+            yield from _erase_people(organization.pk)
+            continue
         with tenancy.inside(organization.pk):
             count = _erase_rows(model, organization_id=organization.pk)
         yield model.__name__, count
-    yield "User", _erase_users(users)
+    yield "files that no row named", _erase_folder(str(organization.pk))
     yield "Organization", _erase_rows(Organization, id=organization.pk)
 
 
@@ -76,15 +75,35 @@ def _erase_media(organization_id: UUID) -> int:
     return count
 
 
-def _erase_users(users: list[UUID]) -> int:
-    """Delete those who belong to no organization any more; who is, or was, an operator stays."""
-    count = 0
-    for user in User.objects.filter(pk__in=users, is_staff=False, logentry=None).iterator(chunk_size=BATCH):
+def _erase_folder(folder: str) -> int:
+    """Delete what a worker that died, or is still at it, has left in the organization's folder."""
+    storage, count = storages["recordings"], 0
+    try:
+        folders, names = storage.listdir(folder)
+    except FileNotFoundError:
+        return 0
+    for name in names:
+        storage.delete(f"{folder}/{name}")
+        count += 1
+    return count + sum(_erase_folder(f"{folder}/{name}") for name in folders)
+
+
+def _erase_people(organization_id: UUID) -> list[tuple[str, int]]:
+    """Delete the memberships, and with them, in one transaction, the users who are members nowhere else.
+
+    Who is, or was, an operator stays.
+    """
+    with tenancy.inside(organization_id):
+        users = list(Membership.objects.values_list("user_id", flat=True))
+    only_here = []
+    for user in User.objects.filter(pk__in=users, is_staff=False, logentry=None):
         with tenancy.signing_in(user.pk):
-            is_somewhere = Membership.objects.exists()
-        if not is_somewhere:
-            with transaction.atomic():
-                for link in (User.groups.through, User.user_permissions.through):
-                    _erase_rows(link, user_id=user.pk)
-                count += _erase_rows(User, id=user.pk)
-    return count
+            if not Membership.objects.exclude(organization_id=organization_id).exists():
+                only_here.append(user.pk)
+    with tenancy.inside(organization_id):
+        members = _erase_rows(Membership, organization_id=organization_id)
+        for user_id in only_here:
+            for link in (User.groups.through, User.user_permissions.through):
+                _erase_rows(link, user_id=user_id)
+            _erase_rows(User, id=user_id)
+    return [("Membership", members), ("User", len(only_here))]

@@ -1,7 +1,7 @@
 """The gate before a dial: the organization's rules, and the limits that a stolen session runs into."""
 
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from django.db import connection
 from django.utils import timezone
@@ -37,24 +37,26 @@ def refuse(member: Membership, contact: Contact | None, number: str) -> None:
     Raises: DoNotCall, CostlyNumber, CountryNotAllowed, OutsideCallingHours, LimitReached.
     """
     rules, now = queries.rules(), timezone.now()
-    said = described(number)
-    zones = (contact.time_zone,) if contact is not None and contact.time_zone else said.zones
+    countries = frozenset(rules.allowed_countries or [member.organization.region.upper()])
+    said = described(number, among=countries)
+    own = contact.time_zone if contact is not None else ""
+    zones = (own,) if own and gate.zone_of(own) else said.zones
     dialled = gate.Dialled(said.country, said.is_costly, zones, is_not_to_be_called(number, contact))
-    countries = frozenset(rules.allowed_countries or [member.organization.region])
     hours = gate.Hours(rules.calls_from, rules.calls_until, rules.days)
     no = gate.refusal(dialled, countries=countries, allows_costly=rules.allows_costly_numbers, hours=hours, now=now)
     if no is not None:
         raise REFUSALS[no](field="to")
-    _count(member, rules, now)
+    _count(member, number, rules, now)
 
 
-def _count(member: Membership, rules: CallRules, now: datetime) -> None:
+def _count(member: Membership, number: str, rules: CallRules, now: datetime) -> None:
     minute, day = now.replace(second=0, microsecond=0), now.replace(hour=0, minute=0, second=0, microsecond=0)
     organization_id = member.organization_id
     # The organization's first: whoever holds its rows counts the live calls alone.
     for subject, window, starts_at, most, which in (
         (organization_id, CallCount.Window.DAY, day, rules.organization_per_day, "organization_per_day"),
         (organization_id, CallCount.Window.MINUTE, minute, rules.organization_per_minute, "organization_per_minute"),
+        (uuid5(NAMESPACE_URL, f"tel:{number}"), CallCount.Window.DAY, day, rules.number_per_day, "number_per_day"),
         (member.user_id, CallCount.Window.DAY, day, rules.member_per_day, "member_per_day"),
         (member.user_id, CallCount.Window.MINUTE, minute, rules.member_per_minute, "member_per_minute"),
     ):

@@ -13,7 +13,14 @@ from crm.errors import AppError
 from crm.models import Membership, Organization
 
 MOST, MOST_DAYS = 1_000_000, 36_500
-LIMITS = ("member_per_minute", "member_per_day", "organization_per_minute", "organization_per_day", "concurrent")
+LIMITS = (
+    "number_per_day",
+    "member_per_minute",
+    "member_per_day",
+    "organization_per_minute",
+    "organization_per_day",
+    "concurrent",
+)
 
 
 class BadRule(AppError):
@@ -41,6 +48,7 @@ def set_rules(*, organization: Organization, by: Membership | None = None, **cha
     if not 1 <= (changes.get("recording_days") or 1) <= MOST_DAYS or changes.get("recording_days") == 0:
         raise BadRule(_("Recordings are kept for a day at least."), field="recording_days")
     with tenancy.inside(organization.pk):
+        Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)  # one change after the other
         rules = queries.rules()
         rules.organization = organization
         for name, value in changes.items():

@@ -70,7 +70,7 @@ def start_call(
                 raise TwilioNotConnected
             call = _insert(member, account, contact_id, to, opportunity_id, caller_id, record, idempotency_key, digest)
     except errors.CallNotAllowed as refusal:
-        audit.note_refusal(member, "call", refusal.code, contact=contact_id and str(contact_id), to=to[:40])
+        audit.note_refusal(member, "call", refusal.code, contact=contact_id and str(contact_id), to=audit.storable(to))
         raise
     except IntegrityError as error:
         return _lost_race(member, idempotency_key, digest, error), False

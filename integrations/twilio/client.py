@@ -169,7 +169,7 @@ def fetch_numbers(credentials: Credentials) -> list[dict[str, Any]]:
                     continue  # a short code
                 capabilities = getattr(row, "capabilities", None)
                 has_voice = bool(capabilities.get("voice")) if isinstance(capabilities, dict) else kind == "verified"
-                name = words.storable(str(row.friendly_name or ""))
+                name = words.storable(str(row.friendly_name or ""))[:200]
                 yield {"number": row.phone_number, "kind": kind, "sid": sid, "name": name, "has_voice": has_voice}
 
         incoming = twilio.incoming_phone_numbers.stream(limit=MOST_NUMBERS, page_size=NUMBERS_PAGE)

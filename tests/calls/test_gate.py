@@ -11,6 +11,7 @@ from django.utils import timezone
 from calls import errors
 from calls.models import CallCount, CallLog, CallRules
 from calls.rules import gate
+from calls.services.rules import set_rules
 from calls.services.start import start_call
 from crm import tenancy
 from crm.models import Contact, ContactNumber, DoNotCall
@@ -89,11 +90,33 @@ def test_a_night_belongs_to_the_day_on_which_it_began() -> None:
     assert refusal(dialled(), hours=gate.Hours(days=0b1100000)) is gate.No.HOURS
 
 
-def test_where_a_number_has_several_zones_it_must_be_time_in_all_of_them() -> None:
-    toll_free = dialled("+18005551212")
+def test_where_a_number_has_several_zones_it_must_be_time_in_half_of_them() -> None:
+    toll_free, us = dialled("+18005551212"), frozenset({"US"})
     hours = gate.Hours(time(9), time(18))
-    assert refusal(toll_free, countries=frozenset({"US"}), hours=hours) is gate.No.HOURS
-    assert refusal(dialled("+12125551234"), countries=frozenset({"US"}), hours=hours) is None  # 10:00 in New York
+    assert refusal(toll_free, countries=us, hours=hours) is None  # 15:00 UTC: the east and the Caribbean
+    assert refusal(toll_free, countries=us, hours=hours, at=NOW - timedelta(hours=6)) is gate.No.HOURS
+    assert refusal(dialled("+12125551234"), countries=us, hours=hours) is None  # 10:00 in New York
+
+
+@pytest.mark.parametrize("zone", ["Foo/Bar", "America", "GMT+3", " ", "../etc/passwd", "x" * 40])
+def test_a_zone_that_is_none_leaves_the_numbers_own(ours: Company, zone: str) -> None:
+    here = timezone.now().astimezone(UTC)
+    rule(ours, calls_from=(here - timedelta(hours=1)).time(), calls_until=(here + timedelta(hours=1)).time())
+    with tenancy.inside(ours.id):
+        Contact.objects.update(time_zone=zone)
+    assert refused(ours)[1]["code"] == "outside_calling_hours", "In São Paulo it is three hours earlier."
+
+
+def test_a_stored_number_that_is_none_is_an_error_and_no_crash(ours: Company) -> None:
+    with tenancy.inside(ours.id):
+        ContactNumber.objects.update(number="tel")
+    assert refused(ours)[1]["code"] == "invalid_number"
+
+
+def test_a_number_that_countries_share_is_each_ones_own() -> None:
+    assert described("+18005551212", among={"CA"}).country == "CA"
+    assert described("+18005551212", among={"BR"}).country == "US"
+    assert described("+12125551234", among={"CA"}).country == "US"
 
 
 def test_a_contacts_own_zone_counts_and_a_satellite_has_utc() -> None:
@@ -167,7 +190,8 @@ def test_outside_of_calling_hours_nobody_is_called(ours: Company) -> None:
 
 
 @pytest.mark.parametrize(
-    "which", ["member_per_minute", "member_per_day", "organization_per_minute", "organization_per_day"]
+    "which",
+    ["number_per_day", "member_per_minute", "member_per_day", "organization_per_minute", "organization_per_day"],
 )
 def test_a_limit_stops_the_next_call(world: World, company: Company, which: str) -> None:
     world.twilio.phone(company.rep.phone_number, does="busy")
@@ -231,6 +255,22 @@ def test_a_call_that_was_refused_for_another_reason_is_not_counted(ours: Company
 def patch(company: Company, **changes: Any) -> Any:
     """Change rules over REST as an admin."""
     return Api(company.admin).client.patch("/api/v1/organization/rules/", changes, content_type="application/json")
+
+
+def test_two_admins_at_once_lose_no_change(ours: Company) -> None:
+    for number in range(10):
+        changes = [{"concurrent": number + 1}, {"member_per_day": number + 1}]
+
+        def change(one: dict[str, int]) -> None:
+            try:
+                set_rules(organization=ours.organization, **one)
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(change, changes))
+        with tenancy.inside(ours.id):
+            assert (CallRules.objects.get().concurrent, CallRules.objects.get().member_per_day) == (number + 1,) * 2
 
 
 def test_rules_are_read_by_all_and_changed_by_admins(ours: Company, theirs: Company) -> None:

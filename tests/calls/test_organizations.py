@@ -4,12 +4,14 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 from django.db import connections
 from django.test import Client
 
 from calls.models import Recording
+from calls.services.erase import erase
 from crm import tenancy
 from crm.access import memberships_of
 from crm.models import Membership, Organization, Role, User
@@ -120,6 +122,20 @@ def test_an_organization_is_deleted_to_its_last_row_and_file_and_no_other_is(our
     assert left == {ours.rep.user.email: False, ours.rep2.user.email: True}, "Who is a member elsewhere stays."
     for table, count in (("CallLog", 1), ("Membership", 4)):
         assert f"{count}  {table}" in said
+
+
+def test_a_deletion_that_was_stopped_leaves_nobody_behind(ours: Company) -> None:
+    one_of_each(ours)
+    run("close_organization", ours.organization.slug)
+    for what, _count in erase(Organization.objects.get(pk=ours.id)):
+        if what == "Membership":  # and then somebody pressed Ctrl-C
+            break
+    left = storages["recordings"].save(f"{ours.id}/a-part-that-nobody-names", ContentFile(b"x"))
+    run("delete_organization", ours.organization.slug, yes=ours.organization.name)
+    assert set(rows_of(ours).values()) == {0}
+    assert not storages["recordings"].exists(left)
+    people = [member.user_id for member in (ours.rep, ours.rep2, ours.manager, ours.admin)]
+    assert not User.objects.filter(pk__in=people).exists()
 
 
 def test_an_open_one_or_a_wrong_name_deletes_nothing(ours: Company) -> None:

@@ -737,6 +737,21 @@ def test_the_door_leaves_to_django_what_is_no_callback(
     assert status.startswith(expected)
 
 
+@pytest.mark.parametrize(
+    ("signature", "of"), [("", "ours"), ("short", "ours"), ("A" * 27 + "!", "ours"), ("A" * 27 + "=", "nobody")]
+)
+def test_nobodys_body_is_waited_for(ours: Company, call: CallLog, signature: str, of: str) -> None:
+    class Never(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            raise AssertionError("It would wait for this.")
+
+    path = callback_url(ours.id if of == "ours" else uuid4(), call.pk, "agent")
+    status, _, _ = at_the_door(
+        "POST", path.removeprefix(django_settings.PUBLIC_BASE_URL), body=Never(), signature=signature
+    )
+    assert status == "403 Forbidden"
+
+
 def test_a_sender_that_goes_away_is_logged_and_nothing_stored(
     ours: Company, call: CallLog, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -745,7 +760,7 @@ def test_a_sender_that_goes_away_is_logged_and_nothing_stored(
             raise ConnectionResetError
 
     path = callback_url(ours.id, call.pk, "agent").removeprefix(django_settings.PUBLIC_BASE_URL)
-    status, _, body = at_the_door("POST", path, body=Gone(), signature="any")
+    status, _, body = at_the_door("POST", path, body=Gone(), signature=sign(ours.auth_token, "any", []))
     assert (status, body) == ("500 Internal Server Error", b"It failed.\n")
     assert "ConnectionResetError" in caplog.text
     assert callbacks_of(ours, call.pk).count == 0

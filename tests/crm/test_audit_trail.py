@@ -196,6 +196,18 @@ def test_it_is_exported_as_a_file_without_formulas(ours: Company) -> None:
     assert rows[-1][3] == "number: +5511987654321"
 
 
+@pytest.mark.parametrize(
+    "query", ["action=refused", "member=x", "x=%00", "who=%00", "&".join(f"a{n}=1" for n in range(500))]
+)
+def test_an_export_keeps_only_its_filters(ours: Company, query: str) -> None:
+    fresh(ours)
+    assert Api(ours.admin).get(f"audit/export.csv?{query}").status_code in (200, 400)
+    with tenancy.inside(ours.id):
+        for entry in AuditEntry.objects.filter(action="audit.exported"):
+            assert set(entry.details) == {"filters"}
+            assert set(entry.details["filters"]) <= {"action", "who", "since", "until"}
+
+
 def test_a_closed_organizations_audit_can_be_deleted_with_it(ours: Company) -> None:
     aged(ours, 1)
     Organization.objects.filter(pk=ours.id).update(is_active=False)

@@ -35,8 +35,24 @@ def listed(company: Company) -> list[str]:
         (b"'+5511987654321\n", ["+5511987654321"]),
         (b'"+5511987654321"\n\n\n"+5511987654321"\n', ["+5511987654321"]),
         (b"+14155552671\n", ["+14155552671"]),
+        (b"id,Mobile Phone\n11987650000,+5511987654321\n", ["+5511987654321"]),
+        (b"sep=;\nname;tel\nx;+5511987654321\n", ["+5511987654321"]),
+        (b"My list,,\n,,\nname,phone_number,x\ny,+5511987654321,z\n", ["+5511987654321"]),
     ],
-    ids=["plain", "header", "semicolons", "latin-1", "bom", "tabs and =", "apostrophe", "duplicates", "abroad"],
+    ids=[
+        "plain",
+        "header",
+        "semicolons",
+        "latin-1",
+        "bom",
+        "tabs and =",
+        "apostrophe",
+        "duplicates",
+        "abroad",
+        "two words",
+        "sep",
+        "a title",
+    ],
 )
 def test_a_file_as_people_have_it(ours: Company, content: bytes, expected: list[str]) -> None:
     answer = upload(ours, content)
@@ -75,8 +91,10 @@ def test_of_many_bad_rows_the_first_are_shown(ours: Company) -> None:
         (b"PK\x03\x04\x00\x00xlsx", 400, "not_a_csv"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", 400, "not_a_csv"),
         (b'"' + b"a" * 200_000 + b'"\n', 400, "not_a_csv"),
+        (b'number\n+5511987654321\n"+551132345678\n' + b"+5511987654322\n" * 200, 400, "not_a_csv"),
+        (b"a,b\n11987654321,+5511987654321\n", 400, "not_a_csv"),
     ],
-    ids=["10 MB", "a byte too much", "empty", "blank", "xlsx", "png", "a huge cell"],
+    ids=["10 MB", "a byte too much", "empty", "blank", "xlsx", "png", "a huge cell", "an open quote", "which column"],
 )
 def test_what_is_no_list_gets_a_clear_error_and_changes_nothing(
     ours: Company, content: bytes, status: int, code: str | None

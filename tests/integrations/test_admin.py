@@ -6,11 +6,13 @@ import pytest
 from django.db import IntegrityError
 from django.test import Client
 
+from calls.models import CallLog
 from crm import tenancy
 from crm.models import Membership, Organization, User
 from integrations.access import credentials
 from integrations.models import TwilioAccount
 from tests.conftest import Company, phone
+from tests.crm.rows import make_call
 
 
 @pytest.fixture
@@ -68,16 +70,40 @@ def test_the_organizations_page_never_shows_its_token(operator: Client, ours: Co
 
 
 def test_an_empty_token_keeps_the_stored_one_and_another_replaces_it(operator: Client, ours: Company) -> None:
-    kept = operator.post(page_of(ours), form_of(ours, account_sid="AC" + "b" * 32))
+    kept = operator.post(page_of(ours), form_of(ours, ring_seconds="40"))
     assert kept.status_code == 302, kept.context["errors"] if kept.context else kept
     now = credentials(ours.id)
     assert now is not None
-    assert (now.account_sid, now.auth_token) == ("AC" + "b" * 32, ours.auth_token)
+    assert (now.ring_seconds, now.auth_token) == (40, ours.auth_token)
     replaced = operator.post(page_of(ours), form_of(ours, auth_token="another-token"))
     assert replaced.status_code == 302
     now = credentials(ours.id)
     assert now is not None
     assert now.auth_token == "another-token"
+
+
+def test_another_account_needs_its_token_and_waits_until_the_calls_are_over(operator: Client, ours: Company) -> None:
+    another = {"account_sid": "AC" + "b" * 32}
+    for more in ({}, {"auth_token": "its-own"}):
+        if more:
+            call = make_call(ours)
+        answer = operator.post(page_of(ours), form_of(ours, **another, **more))
+        assert answer.status_code == 200
+        assert answer.context["errors"]
+    with tenancy.inside(ours.id):
+        CallLog.objects.filter(pk=call.pk).update(status="completed", stage="ended")
+    ours.connect(api_key_sid="SK" + "a" * 32, api_key_secret="of-the-old-account")
+    assert operator.post(page_of(ours), form_of(ours, **another, auth_token="its-own")).status_code == 302
+    now = credentials(ours.id)
+    assert now is not None
+    assert (now.account_sid, now.auth_token, now.api_key_secret) == ("AC" + "b" * 32, "its-own", "")
+
+
+def test_a_country_that_is_none_is_refused(operator: Client, ours: Company) -> None:
+    answer = operator.post(page_of(ours), form_of(ours) | {"region": "zz"})
+    assert answer.status_code == 200
+    assert operator.post(page_of(ours), form_of(ours) | {"region": "br"}).status_code == 302
+    assert Organization.objects.get(pk=ours.id).region == "BR"
 
 
 def test_a_malformed_account_changes_nothing(operator: Client, ours: Company) -> None:

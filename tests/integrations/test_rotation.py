@@ -1,17 +1,18 @@
 """The auth token is replaced without a lost callback: two are accepted; the old one goes once Twilio has changed."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connections
+from django.db import IntegrityError, connections
 from django.utils import timezone
 
 from crm import tenancy
 from integrations import services
 from integrations.access import account_of, callback_credentials
 from integrations.models import TwilioAccount
-from tests.calls.test_webhooks import post, said_of
+from tests.calls.test_webhooks import post, said_of, sign
 from tests.conftest import Api, Company, World, callbacks_of, eventually, read_call
 from tests.crm.rows import make_call
 
@@ -81,6 +82,45 @@ def test_the_next_token_can_be_forgotten(rotating: Company) -> None:
     assert Api(rotating.admin).delete("twilio/next-token/").status_code == 204
     call = make_call(rotating)
     assert post(rotating, call.pk, "agent", said_of(rotating, call), token=NEXT).status_code == 403
+
+
+def test_what_another_process_remembers_of_a_rotation_never_costs_the_token(rotating: Company) -> None:
+    """The way in which the token was once erased: promoted here, while another process still took it for the next."""
+    services.promote_token(organization=rotating.organization, now=True)
+    services.note_signed(rotating.id, NEXT)
+    services.note_signed(rotating.id, rotating.auth_token)  # the old one, remembered elsewhere
+    row = row_of(rotating)
+    assert row.signed_at
+    assert row.next_signed_at is None
+    with tenancy.inside(rotating.id):
+        TwilioAccount.objects.update(last_callback_at=None)
+    services.note_callbacks(rotating.id)
+    assert row_of(rotating).secret("auth_token") == NEXT
+
+
+@pytest.mark.parametrize("columns", [{"sealed_auth_token": ""}, {"next_signed_at": timezone.now()}])
+def test_the_database_keeps_no_account_without_its_token(ours: Company, columns: dict[str, Any]) -> None:
+    with pytest.raises(IntegrityError), tenancy.inside(ours.id):
+        TwilioAccount.objects.update(**columns)
+
+
+def test_a_token_that_twilio_signs_with_is_neither_forgotten_nor_replaced(rotating: Company, world: World) -> None:
+    world.twilio.ask("POST", "accounts", rotating.account() | {"secondary_auth_token": "third"})
+    call = make_call(rotating)
+    assert post(rotating, call.pk, "agent", said_of(rotating, call), token=NEXT).status_code == 204
+    admin = Api(rotating.admin)
+    for refused in (admin.delete("twilio/next-token/"), admin.put("twilio/next-token/", {"auth_token": "third"})):
+        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (409, "token_in_use")
+    later = said_of(rotating, call, SequenceNumber="2")
+    assert post(rotating, call.pk, "agent", later, token=NEXT).status_code == 204
+
+
+def test_an_empty_key_signs_nothing(ours: Company) -> None:
+    from integrations.twilio.signatures import signature_is_valid
+
+    url, params = "https://crm.example.com/x", {"a": "b"}
+    signed = sign("", url, list(params.items()))
+    assert not signature_is_valid(auth_token="", url=url, params=params, signature=signed)
 
 
 def test_a_new_token_in_its_place_ends_the_rotation(rotating: Company) -> None:

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import IntegrityError
 
 from calls.services.erase import erase
 from crm.errors import AppError
@@ -38,4 +39,6 @@ class Command(BaseCommand):
                 self.stdout.write(f"{count:>10,}  {what}")
         except AppError as error:
             raise CommandError(str(error)) from error
+        except IntegrityError as error:  # a callback came in between
+            raise CommandError("Something of it was still being written. Run this again.") from error
         self.stdout.write(f"{organization.name} is deleted.")
