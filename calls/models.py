@@ -304,7 +304,7 @@ class Recording(TenantModel):
     stored_at = models.DateTimeField(null=True)
     # The tombstone: the media is gone from our storage, and at Twilio since `gone_at_twilio_at`.
     deleted_at = models.DateTimeField(null=True)
-    deleted_why = models.CharField(max_length=10, blank=True, default="", choices=DeletedWhy.choices)
+    deleted_why = models.CharField(max_length=10, blank=True, default="", db_default="", choices=DeletedWhy.choices)
     gone_at_twilio_at = models.DateTimeField(null=True)
     # While the media is being fetched: the parts that we have, each with its name in our storage and its bytes; which
     # media they are of (its ETag or date of modification, and how long it is); and the furthest that any visit came.

@@ -123,6 +123,7 @@ class Membership(TenantModel):
         max_length=16,
         blank=True,
         default="",
+        db_default="",
         help_text=_("E.164; what this member's contacts see. Empty for the organization's."),
     )
     is_active = models.BooleanField(_("active"), default=True)
@@ -163,7 +164,12 @@ class Contact(TenantModel):
     owner = MemberKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("owner"))
     do_not_call_since = models.DateTimeField(_("do not call since"), null=True, blank=True)
     time_zone = models.CharField(
-        _("time zone"), max_length=40, blank=True, default="", help_text=_("IANA's name; empty: the number's own.")
+        _("time zone"),
+        max_length=40,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("IANA's name; empty: the number's own."),
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -19,19 +19,29 @@ class TwilioAccount(TenantModel):
     account_sid = models.CharField(_("account SID"), max_length=34)
     sealed_auth_token = models.TextField(editable=False)
     sealed_next_auth_token = models.TextField(
-        editable=False, blank=True, default="", help_text="The token that Twilio will sign with after its promotion."
+        editable=False,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The token that Twilio will sign with after its promotion.",
     )
-    api_key_sid = models.CharField(_("API key SID"), max_length=34, blank=True, default="")
-    sealed_api_key_secret = models.TextField(editable=False, blank=True, default="")
+    api_key_sid = models.CharField(_("API key SID"), max_length=34, blank=True, default="", db_default="")
+    sealed_api_key_secret = models.TextField(editable=False, blank=True, default="", db_default="")
     region = models.CharField(
         _("region"),
         max_length=8,
         blank=True,
         default="",
+        db_default="",
         help_text=_("Twilio's name of it, such as ie1; empty for the United States."),
     )
     edge = models.CharField(
-        _("edge"), max_length=20, blank=True, default="", help_text=_("Twilio's name of it, such as dublin.")
+        _("edge"),
+        max_length=20,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Twilio's name of it, such as dublin."),
     )
     default_caller_id = models.CharField(
         _("caller ID"), max_length=16, help_text=_("E.164; a number of this Twilio account, or verified there.")
@@ -47,7 +57,12 @@ class TwilioAccount(TenantModel):
     ring_seconds = models.PositiveSmallIntegerField(
         _("ring time"), default=30, help_text=_("Seconds that each phone rings, 5 to 120.")
     )
-    checks = models.JSONField(editable=False, default=list, help_text="What the last verification found.")
+    checks = models.JSONField(
+        editable=False,
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        help_text="What the last verification found.",
+    )
     checked_at = models.DateTimeField(editable=False, null=True)
     signed_at = models.DateTimeField(
         editable=False, null=True, help_text="When this account's signature was first found valid."
@@ -57,7 +72,7 @@ class TwilioAccount(TenantModel):
     )
     last_callback_at = models.DateTimeField(editable=False, null=True)
     last_rejected_at = models.DateTimeField(editable=False, null=True)
-    last_rejected_why = models.CharField(editable=False, max_length=200, blank=True, default="")
+    last_rejected_why = models.CharField(editable=False, max_length=200, blank=True, default="", db_default="")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

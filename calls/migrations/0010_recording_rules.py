@@ -63,6 +63,7 @@ class Migration(migrations.Migration):
                     ("retention", "Kept as long as your organization keeps recordings"),
                     ("member", "Deleted by an admin"),
                 ],
+                db_default="",
                 default="",
                 max_length=10,
             ),

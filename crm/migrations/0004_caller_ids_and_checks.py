@@ -14,6 +14,7 @@ class Migration(migrations.Migration):
             name="caller_id",
             field=models.CharField(
                 blank=True,
+                db_default="",
                 default="",
                 help_text="E.164; what this member's contacts see. Empty for the organization's.",
                 max_length=16,

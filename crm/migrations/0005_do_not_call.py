@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
             name="time_zone",
             field=models.CharField(
                 blank=True,
+                db_default="",
                 default="",
                 help_text="IANA's name; empty: the number's own.",
                 max_length=40,

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="twilioaccount",
             name="api_key_sid",
-            field=models.CharField(blank=True, default="", max_length=34, verbose_name="API key SID"),
+            field=models.CharField(blank=True, db_default="", default="", max_length=34, verbose_name="API key SID"),
         ),
         migrations.AddField(
             model_name="twilioaccount",
@@ -27,13 +27,19 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="twilioaccount",
             name="checks",
-            field=models.JSONField(default=list, editable=False, help_text="What the last verification found."),
+            field=models.JSONField(
+                db_default=models.Value([], models.JSONField()),
+                default=list,
+                editable=False,
+                help_text="What the last verification found.",
+            ),
         ),
         migrations.AddField(
             model_name="twilioaccount",
             name="edge",
             field=models.CharField(
                 blank=True,
+                db_default="",
                 default="",
                 help_text="Twilio's name of it, such as dublin.",
                 max_length=20,
@@ -53,7 +59,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="twilioaccount",
             name="last_rejected_why",
-            field=models.CharField(blank=True, default="", editable=False, max_length=200),
+            field=models.CharField(blank=True, db_default="", default="", editable=False, max_length=200),
         ),
         migrations.AddField(
             model_name="twilioaccount",
@@ -69,6 +75,7 @@ class Migration(migrations.Migration):
             name="region",
             field=models.CharField(
                 blank=True,
+                db_default="",
                 default="",
                 help_text="Twilio's name of it, such as ie1; empty for the United States.",
                 max_length=8,
@@ -78,13 +85,14 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="twilioaccount",
             name="sealed_api_key_secret",
-            field=models.TextField(blank=True, default="", editable=False),
+            field=models.TextField(blank=True, db_default="", default="", editable=False),
         ),
         migrations.AddField(
             model_name="twilioaccount",
             name="sealed_next_auth_token",
             field=models.TextField(
                 blank=True,
+                db_default="",
                 default="",
                 editable=False,
                 help_text="The token that Twilio will sign with after its promotion.",
