@@ -25,7 +25,7 @@ from django.db import connection, connections
 from bench.load import callbacks_of_calls
 from calls import addresses, journal
 from calls.models import CallLog, JournalEntry, Leg
-from calls.services.rules import set_rules
+from calls.services.rules import LIMITS, set_rules
 from crm import tenancy
 from crm.local.child import LocalError
 from crm.local.folder import PROJECT, temporary_folder
@@ -380,7 +380,7 @@ def test_a_start_whose_answer_is_cut_is_never_dialled_again(quiet: World, compan
     print(f"FAULT_SEED={SEED} FAULT_CUTS={CUTS}")  # noqa: T201
     chance = random.Random(SEED)
     cable.count(UP, posted(company.account_sid))
-    set_rules(organization=company.organization, organization_per_minute=CUTS, concurrent=CUTS)
+    set_rules(organization=company.organization, **dict.fromkeys(LIMITS, CUTS))
     rows = []
     for rep in reps_of(company, CUTS):
         quiet.twilio.phone(rep.phone_number, does="busy")
