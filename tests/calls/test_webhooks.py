@@ -3,10 +3,12 @@
 import base64
 import hashlib
 import hmac
+import importlib
 import io
 import json
 import logging
 import socket
+import sys
 import threading
 import time
 import urllib.error
@@ -694,10 +696,15 @@ def test_the_rep_is_spoken_to_in_the_language_of_the_click(ours: Company, langua
 # The server's door: the same answers, before Django's handler
 
 
+@pytest.fixture(autouse=True)
+def _loaded() -> None:
+    """Load the web server's application before a test runs: it sets up logging anew, and looks at the database."""
+    importlib.import_module("crm.wsgi")
+
+
 def at_the_door(method: str, path: str, *, body: Any = None, signature: str = "") -> tuple[str, dict[str, str], bytes]:
     """Ask the application that the web server loads; returns the status line, the headers and the body."""
-    from crm.wsgi import application  # looks at the database as it is loaded
-
+    application = sys.modules["crm.wsgi"].application
     request = RequestFactory().generic(
         method, path, body if isinstance(body, bytes) else b"a=b", FORM, headers={"X-Twilio-Signature": signature}
     )
