@@ -152,7 +152,7 @@ class Membership(TenantModel):
     @property
     def sees_whole_team(self) -> bool:
         """Managers and admins see everybody's calls; a rep sees their own."""
-        return self.role in (Role.MANAGER, Role.ADMIN)
+        return self.is_at_least(Role.MANAGER)
 
 
 class Contact(TenantModel):

@@ -69,9 +69,8 @@ def _count(member: Membership, number: str, rules: CallRules, now: datetime) -> 
 def _added(organization_id: UUID, subject: UUID, window: str, starts_at: datetime, most: int) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(COUNT, [uuid7(), organization_id, subject, window, starts_at, most])
-        return cursor.fetchone() is not None
-
-
-def forget_old_counts(organization_id: UUID) -> None:
-    """Remove the counts of days gone by, inside the organization."""
-    CallCount.objects.filter(organization_id=organization_id, starts_at__lt=timezone.now() - timedelta(days=2)).delete()
+        counted = cursor.fetchone()
+    if counted == (1,) and (subject, window) == (organization_id, CallCount.Window.DAY):
+        # The first call of a day: nobody asks for the days before any more.
+        CallCount.objects.filter(starts_at__lt=starts_at - timedelta(days=1)).delete()
+    return counted is not None

@@ -243,6 +243,18 @@ def test_a_race_gets_no_call_past_the_fence(world: World, company: Company) -> N
         assert day.count == 2, "What was refused is not counted."
 
 
+def test_the_first_call_of_a_day_forgets_the_counts_of_days_gone_by(world: World, company: Company) -> None:
+    with tenancy.inside(company.id):
+        for days in (1, 3):
+            starts_at = timezone.now() - timedelta(days=days)
+            CallCount.objects.create(subject=company.id, window="minute", starts_at=starts_at, count=1)
+    start_call(member=company.rep, contact_id=company.contact.pk)
+    with tenancy.inside(company.id):
+        oldest = CallCount.objects.earliest("starts_at").starts_at
+        assert CallCount.objects.count() == 1 + 5
+    assert oldest > timezone.now() - timedelta(days=2)
+
+
 def test_a_call_that_was_refused_for_another_reason_is_not_counted(ours: Company) -> None:
     with tenancy.inside(ours.id):
         ContactNumber.objects.all().delete()
