@@ -14,7 +14,7 @@ DEPLOYED = DEBUG=false PUBLIC_BASE_URL=https://crm.example.com ALLOWED_HOSTS=crm
 SETTINGS = SECRET_KEY=unused DATABASE_URL=postgresql://unused PUBLIC_BASE_URL=http://localhost \
 	FIELD_ENCRYPTION_KEYS=unused:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 
-.PHONY: help demo test soak check bench clean distclean local dev
+.PHONY: help demo test soak check permissions bench clean distclean local dev
 .DEFAULT_GOAL = help
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo 'make test                    the whole test suite; ARGS="tests/local -k postgres" for a part of it'
 	@echo 'make soak                    the long forms: kill -9, outages of a minute, races (about two hours); prints counts'
 	@echo 'make check                   format, lint, types, import contracts, migration drift, check --deploy'
+	@echo 'make permissions             ask every address as everybody, and write docs/permissions.md'
 	@echo 'make bench                   the benchmarks'
 	@echo 'make clean                   remove local data and caches; distclean: .venv as well'
 	@echo 'Another Python: make PYTHON=python3.12 ...'
@@ -58,6 +59,9 @@ check: dev
 	$(SETTINGS) $(PY) -m mypy
 	.venv/bin/lint-imports
 	$(DEPLOYED) $(PY) -m crm.local.run --fresh --migrate -- sh -c '$(PY) manage.py makemigrations --check --dry-run && $(PY) manage.py check --deploy --fail-level WARNING --database default'
+
+permissions: dev
+	@$(PY) -m pytest -n 0 -q tests/crm/test_permissions.py --write-permissions
 
 bench: dev
 	@$(PY) -m crm.local.run --fresh --migrate -- $(PY) -m bench $(ARGS)

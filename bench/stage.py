@@ -26,7 +26,7 @@ from crm.local.folder import PROJECT
 from crm.local.services import Services
 from crm.local.stack import Stack
 from crm.models import Organization
-from integrations.services import connect_twilio
+from integrations.services.connect import connect_twilio
 
 QUEUE = "celery"
 

@@ -20,7 +20,9 @@ from calls.models import CallLog, DeletedWhy, JournalEntry, JournalSource, Leg, 
 from calls.reconcile.retention import delete_recording
 from calls.sentences import error_sentence
 from calls.services.hangup import hang_up
+from calls.services.phone import start_test_call
 from calls.services.start import start_call
+from calls.services.wrap_up import LONGEST_NOTE, wrap_up
 from crm import tenancy
 from crm.access import require_admin
 from crm.api import KeysetPages
@@ -50,6 +52,8 @@ class LegSerializer(serializers.ModelSerializer[Leg]):
             "ended_at",
             "duration_seconds",
             "sip_response_code",
+            "price",
+            "price_unit",
         ]
         read_only_fields = fields
 
@@ -73,6 +77,7 @@ class CallSerializer(serializers.ModelSerializer[CallLog]):
             "opportunity",
             "user",
             "direction",
+            "is_test",
             "status",
             "stage",
             "confirmed",
@@ -91,6 +96,8 @@ class CallSerializer(serializers.ModelSerializer[CallLog]):
             "recording_url",
             "recording_sid",
             "recording_duration",
+            "price",
+            "price_unit",
             "notes",
             "disposition",
             "created_at",
@@ -118,6 +125,16 @@ class StartSerializer(serializers.Serializer[Any]):
         if not attrs.get("contact") and not attrs.get("to"):
             raise ValidationError({"to": "Say whom to call: a contact, a number, or both."}, code="required")
         return attrs
+
+
+class WrapUpSerializer(serializers.ModelSerializer[CallLog]):
+    """How a conversation went."""
+
+    notes = serializers.CharField(allow_blank=True, max_length=LONGEST_NOTE, trim_whitespace=False)
+
+    class Meta:
+        model = CallLog
+        fields = ["disposition", "notes"]
 
 
 class CallList(generics.GenericAPIView[CallLog]):
@@ -165,8 +182,32 @@ class CallList(generics.GenericAPIView[CallLog]):
             record=wanted.validated_data.get("record"),
             idempotency_key=key,
         )
-        headers = {} if created else {"Idempotency-Replayed": "true"}
-        return Response(_call(member, call_id), status=status.HTTP_201_CREATED, headers=headers)
+        return _started(member, call_id, created)
+
+
+class TestCall(generics.GenericAPIView[CallLog]):
+    """The button that checks my phone."""
+
+    serializer_class = CallSerializer
+    pagination_class = None
+    filter_backends = []
+
+    @extend_schema(
+        operation_id="me_test_call", parameters=[IDEMPOTENCY_KEY], request=None, responses={201: CallSerializer}
+    )
+    def post(self, request: Request) -> Response:
+        """Ring my own phone, and nobody else's; when a key is pressed there, it is checked.
+
+        Not inside a transaction: the service commits the row before it asks Twilio.
+        """
+        member = member_of(request)
+        key = request.headers.get("Idempotency-Key") or None
+        return _started(member, *start_test_call(member=member, idempotency_key=key))
+
+
+def _started(member: Any, call_id: UUID, created: bool) -> Response:
+    headers = {} if created else {"Idempotency-Replayed": "true"}
+    return Response(_call(member, call_id), status=status.HTTP_201_CREATED, headers=headers)
 
 
 def _call(member: Any, call_id: UUID) -> Any:
@@ -184,6 +225,15 @@ class CallDetail(generics.GenericAPIView[CallLog]):
     @extend_schema(operation_id="calls_retrieve")
     def get(self, request: Request, call_id: UUID) -> Response:
         """Return the call as it stands."""
+        return Response(_call(member_of(request), call_id))
+
+    @extend_schema(operation_id="calls_wrap_up", request=WrapUpSerializer(partial=True), responses=CallSerializer)
+    def patch(self, request: Request, call_id: UUID) -> Response:
+        """Write down how it went: `disposition` once it is over (“do_not_call” marks the contact), `notes` always."""
+        _call(member_of(request), call_id)
+        given = WrapUpSerializer(data=request.data, partial=True)
+        given.is_valid(raise_exception=True)
+        wrap_up(member=member_of(request), call_id=call_id, **given.validated_data)
         return Response(_call(member_of(request), call_id))
 
 

@@ -1,5 +1,6 @@
 """The REST endpoint of an organization's rules of calling."""
 
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -8,10 +9,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from calls import queries
-from calls.models import CallRules
-from calls.services.rules import LIMITS, MOST, MOST_DAYS, set_rules
+from calls.models import CallRules, DaySpend
+from calls.services.rules import LIMITS, MOST, MOST_DAYS, MOST_SPEND, set_rules
 from crm.access import require_admin
 from crm.doors import in_organization, member_of
+from crm.errors import NotAllowed
+from crm.models import Role
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -47,11 +50,13 @@ class RulesSerializer(serializers.ModelSerializer[CallRules]):
             "may_play",
             "may_download",
             *LIMITS,
+            "daily_spend_cap",
             "updated_at",
         ]
         read_only_fields = ["updated_at"]
         extra_kwargs = {name: {"min_value": 0, "max_value": MOST} for name in LIMITS} | {
-            "recording_days": {"min_value": 1, "max_value": MOST_DAYS}
+            "recording_days": {"min_value": 1, "max_value": MOST_DAYS},
+            "daily_spend_cap": {"min_value": 0, "max_value": MOST_SPEND},
         }
 
 
@@ -76,3 +81,32 @@ class Rules(generics.GenericAPIView[CallRules]):
         given.is_valid(raise_exception=True)
         rules = set_rules(organization=member_of(request).organization, by=member_of(request), **given.validated_data)
         return Response(RulesSerializer(rules).data)
+
+
+class SpendSerializer(serializers.Serializer[Any]):
+    """Where today's money stands (UTC): prices, and what calls without one are taken to cost. Without recordings."""
+
+    day = serializers.DateField()
+    resets_at = serializers.DateTimeField(help_text="When the next day begins.")
+    spent = serializers.DecimalField(max_digits=14, decimal_places=5)
+    unit = serializers.CharField(allow_null=True, help_text="ISO 4217; null until Twilio has named a price.")
+    daily_spend_cap = serializers.DecimalField(max_digits=11, decimal_places=2, allow_null=True)
+
+
+class Spend(generics.GenericAPIView[DaySpend]):
+    """What today's calls cost."""
+
+    serializer_class = SpendSerializer
+    pagination_class = None
+    filter_backends = []
+
+    @extend_schema(operation_id="spend_retrieve", responses=SpendSerializer)
+    @in_organization
+    def get(self, request: Request) -> Response:
+        """Return it beside the limit: for managers and admins."""
+        if not member_of(request).is_at_least(Role.MANAGER):
+            raise NotAllowed
+        today, cap = queries.spent_today(), queries.rules().daily_spend_cap
+        resets_at = datetime.combine(today.day + timedelta(days=1), time.min, UTC)
+        shown = {"day": today.day, "resets_at": resets_at, "spent": today.amount, "unit": today.unit}
+        return Response(SpendSerializer(shown | {"daily_spend_cap": cap}).data)

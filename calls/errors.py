@@ -13,11 +13,19 @@ class CallNotAllowed(AppError):
     message = _("This call is not allowed.")
 
 
+class NoLongerMember(CallNotAllowed):
+    """Deactivated while the request was under way."""
+
+    code = "no_longer_member"
+    status = 403
+    message = _("You are no longer an active member of this organization.")
+
+
 class NoPhone(CallNotAllowed):
     """There is no phone to ring first."""
 
     code = "no_phone"
-    message = _("There is no phone on your profile, so Twilio cannot ring you. Ask an admin to add it.")
+    message = _("There is no phone on your profile, so Twilio cannot ring you. Enter it in your profile.")
 
 
 class CallerIdNotOwned(CallNotAllowed):
@@ -70,6 +78,43 @@ class CostlyNumber(CallNotAllowed):
     message = _("This is a premium, shared-cost or satellite number, which your organization does not call.")
 
 
+class PhoneCountryNotAllowed(CallNotAllowed):
+    """The rep's phone is where the organization does not call: each call rings it first, on the organization's bill."""
+
+    code = "phone_country_not_allowed"
+    message = _(
+        "Your own phone is in a country that your organization does not call. "
+        "Use another phone, or ask an admin to allow the country in the rules of calling."
+    )
+
+
+class CostlyPhone(CallNotAllowed):
+    """The rep's phone is premium, shared-cost, personal or satellite."""
+
+    code = "costly_phone"
+    message = _(
+        "Your own phone is a premium, shared-cost or satellite number, which your organization does not call. "
+        "Use another phone."
+    )
+
+
+class PhoneDoNotCall(CallNotAllowed):
+    """Whoever must not be called is not rung as a rep's own phone either."""
+
+    code = "phone_do_not_call"
+    message = _(
+        "The phone on your profile is on your organization's do-not-call list, or a contact's who is not to be called. "
+        "Use another phone."
+    )
+
+
+class OwnPhone(CallNotAllowed):
+    """Nobody can be bridged to themselves."""
+
+    code = "own_phone"
+    message = _("This is your own phone, which every call rings first. Say whom else to call.")
+
+
 class OutsideCallingHours(CallNotAllowed):
     """It is too early, too late, or the wrong day at the contact."""
 
@@ -90,6 +135,24 @@ class LimitReached(CallNotAllowed):
     code = "limit_reached"
     status = 429
     message = _("Your organization's limit of calls is reached.")
+
+
+class SpendLimitReached(LimitReached):
+    """What is left of the day's money does not cover another call."""
+
+    message = _(
+        "Your organization's spending limit for today is reached: what is left does not cover another call. "
+        "It starts anew at 00:00 UTC. An admin can raise it in the rules of calling."
+    )
+
+
+class UncheckedPhoneLimitReached(LimitReached):
+    """Nobody has shown that the phone on the profile is the rep's: it is rung no more often than a contact's."""
+
+    message = _(
+        "Your own phone was rung too often today for one that was never checked. "
+        "Check it by a test call in your profile; then you can go on."
+    )
 
 
 class CallInProgress(AppError):
@@ -114,6 +177,14 @@ class BadIdempotencyKey(AppError):
     code = "bad_idempotency_key"
     status = 400
     message = _("An Idempotency-Key is 1 to 200 printable characters.")
+
+
+class CallIsLive(AppError):
+    """How a call went is known once it is over."""
+
+    code = "call_is_live"
+    status = 409
+    message = _("The call is not over yet. Write a note now, and choose the outcome when it is.")
 
 
 class CallIsOver(AppError):

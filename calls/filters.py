@@ -61,11 +61,17 @@ class CallFilter(django_filters.FilterSet):
     has_recording = TrueOrFalseFilter(field_name="recording_sid", lookup_expr="isnull", exclude=True)
     created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
     created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
+    is_test = TrueOrFalseFilter()
     search = django_filters.CharFilter(method="by_name_or_number")
 
     class Meta:
         model = CallLog
         fields: list[str] = []
+
+    def filter_queryset(self, queryset: QuerySet[CallLog]) -> QuerySet[CallLog]:
+        """Leave test calls out unless they are asked for."""
+        wanted = self.form.cleaned_data["is_test"]
+        return super().filter_queryset(queryset).filter(is_test=bool(wanted))
 
     def by_name_or_number(self, queryset: QuerySet[CallLog], name: str, value: str) -> QuerySet[CallLog]:
         """Match the contact's name, or part of either number as typed."""

@@ -23,10 +23,10 @@ ANSWERS = frozenset({"answer", "bridge", "key", "dial", "fallback"})
 def answer(organization_id: UUID, call_id: UUID, kind: str, params: Mapping[str, Any]) -> str:
     """Return the TwiML for one of Twilio's questions; a call that is over, unwanted or too old is hung up."""
     with tenancy.inside(organization_id):
-        call = CallLog.objects.select_related("contact").get(pk=call_id)
+        call = CallLog.objects.select_related("contact", "organization").get(pk=call_id)
         unwanted = _is_unwanted(call)
     with translation.override(call.language):
-        if kind == "dial":
+        if kind == "dial" and not call.is_test:
             return _after_dial(call, params)
         if kind == "fallback":
             return twiml.say_and_hang_up(
@@ -34,6 +34,8 @@ def answer(organization_id: UUID, call_id: UUID, kind: str, params: Mapping[str,
             )
         if unwanted or not call.is_live or timezone.now() - call.created_at > TOO_OLD:
             return twiml.hang_up()
+        if call.is_test:
+            return _of_test(call, kind, params)
         if kind == "answer":
             return twiml.press_a_key(
                 sentence=_("Press any key to call %(name)s.") % {"name": _name(call)},
@@ -51,6 +53,20 @@ def answer(organization_id: UUID, call_id: UUID, kind: str, params: Mapping[str,
             status_url=addresses.callback_url(organization_id, call_id, "contact"),
             recording_url=addresses.callback_url(organization_id, call_id, "recording"),
         )
+
+
+def _of_test(call: CallLog, kind: str, params: Mapping[str, Any]) -> str:
+    """Ask for a key, even where the organization asks for none: a voicemail that answers is no phone checked."""
+    if kind == "dial":  # nobody ever was
+        return twiml.hang_up()
+    if kind != "key":
+        return twiml.press_a_key(
+            sentence=_("This is a test call of %(organization)s. Press any key.") % {"organization": call.organization},
+            language=call.language,
+            key_url=addresses.callback_url(call.organization_id, call.pk, "key"),
+        )
+    sentence = _("Thank you. Your phone works.") if params.get("Digits") else _("No key was pressed. Goodbye.")
+    return twiml.say_and_hang_up(sentence, language=call.language)
 
 
 def _is_unwanted(call: CallLog) -> bool:

@@ -10,10 +10,15 @@ from typing import Any
 from django.utils import timezone
 
 from calls.models import CallLog, JournalEntry, JournalSource
+from calls.rules import known as rules
 from integrations.twilio import words
 from integrations.twilio.words import News
 
 logger = logging.getLogger(__name__)
+
+# What can only be said where there is a contact. Of a test call it is not heard, whoever signed it: a request to be
+# connected, for one, would be taken for a key that was pressed.
+OF_A_CONTACT = frozenset({"bridge", "dial", "contact", "recording", "contact leg", "no contact leg", "both legs asked"})
 
 # What each callback address receives; the name is the last part of its path and the entry's kind.
 CALLBACKS: dict[str, Callable[[Mapping[str, str]], list[News]]] = {
@@ -30,11 +35,15 @@ POLLS: dict[str, Callable[[Mapping[str, Any]], list[News]]] = {
     "accepted": lambda call: words.leg_resource(words.AGENT, call),
     "agent leg": lambda call: words.leg_resource(words.AGENT, call),
     "contact leg": lambda call: words.leg_resource(words.CONTACT, call),
+    "agent price": lambda said: words.leg_price(words.AGENT, said),
+    "contact price": lambda said: words.leg_price(words.CONTACT, said),
     "no contact leg": lambda _: [words.NoContactLeg()],
     "both legs asked": lambda _: [words.BothLegsAsked()],
+    "nothing to add": lambda _: [words.NoContactLeg()],
     "recording": words.recording_resource,
     "notification": words.notification_resource,
 }
+PRICES = ("agent price", "contact price")
 OURS: dict[str, Callable[[Mapping[str, Any]], list[News]]] = {
     "refused": lambda said: [words.StartRefused(said["code"], said["message"], datetime.fromisoformat(said["at"]))],
     "unconfirmed": lambda _: [],
@@ -86,6 +95,22 @@ def record(call: CallLog, source: JournalSource, kind: str, payload: Mapping[str
     return not known
 
 
+def leg_facts(role: str, resource: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """What a Call resource says of a leg, as facts: its price, which comes long after the rest, is one of its own.
+
+    Else a price would be news of the conversation, and whoever waits for silence would wait anew.
+    """
+    said = {name: value for name, value in resource.items() if name not in words.LATE}
+    return [(f"{role} leg", said), *price_facts(role, resource)]
+
+
+def price_facts(role: str, resource: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """What a Call resource says of a leg's price: one fact, or none while Twilio has not worked it out."""
+    if words.price_of(resource.get("price"), resource.get("price_unit")) is None:
+        return []
+    return [(f"{role} price", {name: resource[name] for name in ("sid", "price", "price_unit")})]
+
+
 def record_ours(call: CallLog, kind: str, **said: Any) -> bool:
     """Add a step of our own, with our clock's time."""
     return record(call, JournalSource.OURS, kind, {"at": timezone.now().isoformat(), **said})
@@ -101,3 +126,14 @@ def news_of(entries: Iterable[JournalEntry]) -> list[News]:
                 logger.warning("Call %s: %s %s has an undocumented status", entry.call_id, entry.source, entry.kind)
         news += read
     return news
+
+
+def is_heard(call: CallLog, entry: JournalEntry) -> bool:
+    """Whether an entry can say anything of this call."""
+    return not (call.is_test and entry.kind.removeprefix("lost ") in OF_A_CONTACT)
+
+
+def known_of(call: CallLog, entries: Iterable[JournalEntry]) -> rules.Known:
+    """Fold what entries say of a call into what its row is about."""
+    heard = (entry for entry in entries if is_heard(call, entry))
+    return rules.fold(news_of(heard), rules.Known(is_test=call.is_test or None))

@@ -18,6 +18,7 @@ from crm.models import Membership
 from crm.numbers import for_display
 from integrations.models import TwilioAccount
 from integrations.twilio.errors import TwilioNotConnected
+from integrations.twilio.words import FINAL
 
 # A call that is over stays in the panel of a page that is loaded this long afterwards.
 LINGERS = timedelta(minutes=2)
@@ -47,10 +48,12 @@ class Stuck:
 class Readiness:
     """Can the member start a call now? `blocked` says why never, `busy` that another call is in the way.
 
-    `stuck` is that other call, if it is one that the member has reason to wonder about.
+    `stuck` is that other call, if it is one that the member has reason to wonder about. Where Twilio is not connected,
+    the banner on top of every page says so.
     """
 
     blocked: str = ""
+    is_connected: bool = True
     busy: bool = False
     stuck: Stuck | None = None
 
@@ -90,7 +93,7 @@ def readiness(member: Membership) -> Readiness:
     if not member.phone_number:
         return Readiness(blocked=str(NoPhone.message))
     if not TwilioAccount.objects.exists():
-        return Readiness(blocked=str(TwilioNotConnected.message))
+        return Readiness(blocked=str(TwilioNotConnected.message), is_connected=False)
     call = queries.live_call(member)
     return Readiness(busy=call is not None, stuck=_stuck(call, _History.of(call)) if call else None)
 
@@ -105,6 +108,11 @@ def why_busy(member: Membership) -> CallInProgress:
 def whom(call: CallLog) -> str:
     """Return the name of whom the call is with, or else the number."""
     return call.contact.name if call.contact else for_display(call.to_number)
+
+
+def title(call: CallLog) -> str:
+    """Return what a call is called where it stands alone: the name or number that it is with, or that it is a test."""
+    return _("Test call") if call.is_test else whom(call)
 
 
 def panel(member: Membership, *, dismissed: str | None = None) -> Panel:
@@ -122,7 +130,7 @@ def panel(member: Membership, *, dismissed: str | None = None) -> Panel:
         status=_ended(call),
         tone="done" if call.status == CallStatus.COMPLETED else "bad",
         call=call,
-        name=whom(call),
+        name=title(call),
         polls=settling and timezone.now() - ended_at < SETTLES,
         error_code=call.error_code,
     )
@@ -143,6 +151,8 @@ def outcome_words(call: CallLog) -> str:
     if call.is_live:
         return str(call.get_stage_display())
     by = call.unanswered_by
+    if call.status == CallStatus.COMPLETED and call.is_test:
+        return _("Phone works")
     if call.status == CallStatus.NO_ANSWER and by == Party.AGENT:
         return _("Rep didn't answer")
     if call.status == CallStatus.NO_ANSWER and by == Party.CONTACT:
@@ -228,7 +238,7 @@ def _live(call: CallLog) -> Panel:
         status=_("Ending the call…") if ending else _live_words(call),
         tone="talking" if talking else "waiting",
         call=call,
-        name=whom(call),
+        name=title(call),
         live=True,
         polls=True,
         ending=ending,
@@ -243,6 +253,8 @@ def _live_words(call: CallLog) -> str:
         return _("Connected")
     if call.stage == Stage.RINGING_CONTACT:
         return _("Ringing %(contact)s…") % said
+    if call.stage == Stage.RINGING_AGENT and call.is_test:
+        return _test_words(call) % said
     if call.stage == Stage.RINGING_AGENT:
         if _agent_status(call) == LegStatus.IN_PROGRESS:
             return _("Press a key on your phone to call %(contact)s") % said
@@ -253,9 +265,24 @@ def _live_words(call: CallLog) -> str:
     return _("Queued")
 
 
+def _test_words(call: CallLog) -> str:
+    agent = _agent_status(call)
+    if call.status == CallStatus.IN_PROGRESS:
+        return _("Your phone works")
+    if agent == LegStatus.IN_PROGRESS:
+        return _("You answered: press a key on your phone")
+    if agent == LegStatus.RINGING:
+        return _("Your phone is ringing — pick up and press a key")
+    if agent in FINAL:
+        return _("Asking Twilio how the test call ended…")
+    return _("Calling your phone %(phone)s — pick up and press a key")
+
+
 def _ended(call: CallLog) -> str:
     said: dict[str, Any] = {"contact": whom(call)}
     by_agent = call.unanswered_by == Party.AGENT
+    if call.status == CallStatus.COMPLETED and call.is_test:
+        return _("Your phone works")
     if call.status == CallStatus.COMPLETED:
         if call.duration_seconds is None:
             return _("Ended")
@@ -274,6 +301,8 @@ def _ended(call: CallLog) -> str:
 def _unanswered(call: CallLog) -> str:
     if _agent_status(call) != LegStatus.COMPLETED:
         return _("You didn't answer")
+    if call.ended_by == Party.AGENT and call.is_test:
+        return _("You hung up before you pressed a key")
     if call.ended_by == Party.AGENT:
         return _("You hung up before %(contact)s was called") % {"contact": whom(call)}
     return _("You didn't answer: no key was pressed")
@@ -281,3 +310,18 @@ def _unanswered(call: CallLog) -> str:
 
 def _agent_status(call: CallLog) -> str | None:
     return next((leg.status for leg in call.legs.all() if leg.role == Leg.LegRole.AGENT), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A call in a list, with its words."""
+
+    call: CallLog
+    name: str
+    words: str
+    tone: str
+
+
+def row_of(call: CallLog) -> Row:
+    """Return a call as lists show it."""
+    return Row(call=call, name=title(call), words=outcome_words(call), tone=tone(call))

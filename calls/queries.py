@@ -1,9 +1,32 @@
 """Lists of calls and what hangs on them, for a member; and the few that the machinery needs."""
 
-from django.db.models import QuerySet
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 
-from calls.models import LIVE, CallLog, CallRules, Direction, DueCall, JournalEntry, Recording
-from crm.models import Membership
+from django.db.models import Max, Q, QuerySet
+from django.utils import timezone
+
+from calls.models import (
+    LIVE,
+    CallLog,
+    CallRules,
+    DaySpend,
+    Direction,
+    DueCall,
+    JournalEntry,
+    MinuteRate,
+    Recording,
+)
+from calls.rules import spend
+from crm.errors import InvalidNumber
+from crm.models import Membership, Organization
+from crm.numbers import described
+from integrations.twilio.words import CENT_PARTS
+
+# What a minute costs is learned from the calls of so many days.
+RATES_COUNT = timedelta(days=7)
 
 
 def calls(member: Membership) -> QuerySet[CallLog]:
@@ -15,6 +38,11 @@ def calls(member: Membership) -> QuerySet[CallLog]:
         .order_by("-id")
     )
     return found if member.sees_whole_team else found.filter(user=member.user)
+
+
+def conversations(member: Membership) -> QuerySet[CallLog]:
+    """Return the calls that `member` may see without anybody's test calls."""
+    return calls(member).filter(is_test=False)
 
 
 def live_call(member: Membership) -> CallLog | None:
@@ -42,6 +70,61 @@ def recordings(call: CallLog) -> QuerySet[Recording]:
     return Recording.objects.filter(call_id=call.pk).order_by("id")
 
 
+# The sweeper comes again for more than a price.
+OWING = Q(only_price=False) | Q(unapplied_since__isnull=False)
+
+
 def is_watched(call: CallLog) -> bool:
-    """Whether the sweeper comes again for `call`: it lives, or something of it is still owed."""
-    return DueCall.objects.filter(pk=call.pk).exclude(due_at=None).exists()
+    """Whether the sweeper comes again for `call`: it lives, or something of it but its price is still owed."""
+    return DueCall.objects.filter(OWING, pk=call.pk).exclude(due_at=None).exists()
+
+
+def destination(number: str) -> tuple[str, bool]:
+    """Return the country of a number (empty for a satellite) and whether it costs more than others there."""
+    try:
+        said = described(number)
+    except InvalidNumber:
+        return "", True
+    return said.country, said.is_costly
+
+
+def minute_rate(organization: Organization, numbers: Iterable[str], today: date) -> Decimal:
+    """Return what a minute of a call with a leg to each of these numbers is taken to cost.
+
+    For each, the most that a leg to such a number cost in the last week; else what is presumed.
+    """
+    lately = MinuteRate.objects.filter(day__gt=today - RATES_COUNT).values_list("country", "is_costly")
+    known = {(country, is_costly): most for country, is_costly, most in lately.annotate(most=Max("amount")).order_by()}
+    total = Decimal(0)
+    for country, is_costly in map(destination, numbers):
+        is_abroad = country != organization.region.upper()
+        presumed = spend.presumed_rate(is_abroad=is_abroad, is_costly=is_costly)
+        total += known.get((country, is_costly), presumed)
+    return total
+
+
+def overtime(today: date, now: datetime) -> Decimal:
+    """Return what live calls cost beyond what they have reserved, from today's minutes: also those of yesterday."""
+    begun = CallLog.objects.filter(direction=Direction.OUTBOUND, status__in=LIVE, charge__isnull=False)
+    earliest = datetime.combine(today, time.min, UTC) - spend.RESERVED
+    rows = begun.values_list("charge", "created_at")
+    return sum((spend.overtime(charge, max(begun_at, earliest), now) for charge, begun_at in rows), Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Where a day's money stands: `amount` with what live calls cost by now; `unit` as far as it is known."""
+
+    day: date
+    amount: Decimal
+    unit: str | None
+
+
+def spent_today() -> Spent:
+    """Return what today's calls cost the organization that is set."""
+    now = timezone.now()
+    today = now.astimezone(UTC).date()
+    row = DaySpend.objects.filter(day=today).first()
+    paid = DaySpend.objects.exclude(unit="").order_by("-day").first()
+    amount = (row.amount if row else Decimal(0)) + overtime(today, now)
+    return Spent(today, amount.quantize(CENT_PARTS), paid and paid.unit)

@@ -31,8 +31,11 @@ ENTRIES: dict[tuple[str, str], Any] = {
     (JournalSource.POLL, "accepted"): gettext_lazy("Twilio accepted the call"),
     (JournalSource.POLL, "agent leg"): gettext_lazy("Asked about the rep's phone"),
     (JournalSource.POLL, "contact leg"): gettext_lazy("Asked about the contact's phone"),
+    (JournalSource.POLL, "agent price"): gettext_lazy("Asked for the price of the rep's phone"),
+    (JournalSource.POLL, "contact price"): gettext_lazy("Asked for the price of the contact's phone"),
     (JournalSource.POLL, "no contact leg"): gettext_lazy("Asked about the contact's phone: it was never rung"),
     (JournalSource.POLL, "both legs asked"): gettext_lazy("Asked about both phones after their end"),
+    (JournalSource.POLL, "nothing to add"): gettext_lazy("Asked Twilio's debugger: it has nothing to add"),
     (JournalSource.POLL, "recording"): gettext_lazy("Asked about the recording"),
     (JournalSource.POLL, "notification"): gettext_lazy("Asked Twilio's debugger"),
     (JournalSource.OURS, "refused"): gettext_lazy("The call could not be started"),
@@ -87,6 +90,7 @@ PARTS: dict[str, Any] = {
     "error_code": gettext_lazy("Error code"),
     "call_sid": gettext_lazy("Call SID"),
     "parent_call_sid": gettext_lazy("Parent's SID"),
+    "price": gettext_lazy("Price"),
 }
 # Where a callback's or a resource's parameters say what became of what it tells about, the most telling first.
 STATUS_PARAMETERS = (

@@ -6,6 +6,8 @@ from calls import api, api_rules
 
 urlpatterns = [
     path("organization/rules/", api_rules.Rules.as_view(), name="api-rules"),
+    path("organization/spend/", api_rules.Spend.as_view(), name="api-spend"),
+    path("me/test-call/", api.TestCall.as_view(), name="api-test-call"),
     path("calls/", api.CallList.as_view(), name="api-calls"),
     path("calls/<uuid:call_id>/", api.CallDetail.as_view(), name="api-call"),
     path("calls/<uuid:call_id>/hangup/", api.CallHangup.as_view(), name="api-hangup"),

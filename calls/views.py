@@ -1,12 +1,12 @@
-"""Pages about contacts and calls: whom to call, the live panel, the history, one call."""
+"""Pages about calls: the live panel, the history, one call."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -16,51 +16,25 @@ from django.views.decorators.http import require_GET, require_POST
 
 from calls import access, journal, queries, sentences
 from calls import panel as panels
-from calls.errors import CallIsOver
+from calls.errors import CallIsLive, CallIsOver
 from calls.models import CallLog, CallStatus, JournalEntry, Recording, RecordingStatus
 from calls.reconcile.apply import apply_callbacks
 from calls.rules.explain import Told, Word, explain
 from calls.services.hangup import hang_up
+from calls.services.phone import start_test_call
 from calls.services.start import start_call
-from crm import access as crm_access
-from crm import queries as crm_queries
+from calls.services.wrap_up import BadOutcome, wrap_up
 from crm import tenancy
 from crm.doors import in_organization
 from crm.errors import AppError, NotFound
-from crm.models import Contact, Membership
-from crm.pages import is_part, page
+from crm.models import Membership
+from crm.pages import is_part, page, place_in
 from integrations.twilio.words import News, timestamp
 
 PAGE_ROWS = 50
 COUNTED = 1000
-TIMELINE_ROWS = 20
 # How long after its end a call's page waits for the recording.
 RECORDING_COMES = timedelta(minutes=10)
-
-
-@page
-@require_GET
-@in_organization
-def contacts(request: Any) -> HttpResponse:
-    """List the organization's contacts with a call button beside each number; `q` searches, `after` pages."""
-    search = request.GET.get("q", "").strip()
-    rows = crm_queries.contacts(request.member, search=search)
-    shown = list(_behind(rows, request.GET.get("after"))[: PAGE_ROWS + 1])
-    context = {
-        "search": search,
-        "contacts": shown[:PAGE_ROWS],
-        "after": shown[PAGE_ROWS - 1].pk if len(shown) > PAGE_ROWS else None,
-        "ready": panels.readiness(request.member),
-        "section": "contacts",
-    }
-    part = is_part(request, "contacts") or is_part(request, "more-contacts")
-    return render(request, "contacts/_rows.html" if part else "contacts/list.html", context)
-
-
-def _behind(rows: QuerySet[Contact], contact_id: str | None) -> QuerySet[Contact]:
-    """Rows by name behind one contact; all of them if it is gone."""
-    last = rows.filter(pk=contact_id).first() if contact_id and _is_id(contact_id) else None
-    return rows.filter(Q(name__gt=last.name) | Q(name=last.name, pk__gt=last.pk)) if last else rows
 
 
 def _is_id(text: str | None) -> bool:
@@ -71,39 +45,37 @@ def _is_id(text: str | None) -> bool:
 
 
 @page
-@require_GET
-@in_organization
-def contact(request: Any, contact_id: UUID) -> HttpResponse:
-    """Show a contact's numbers, and the calls with them that the member may see."""
-    found = crm_access.get_contact(request.member, contact_id)
-    rows = list(queries.calls(request.member).filter(contact=found)[: TIMELINE_ROWS + 1])
-    context = {
-        "contact": found,
-        "rows": [_row(one) for one in rows[:TIMELINE_ROWS]],
-        "has_more": len(rows) > TIMELINE_ROWS,
-        "ready": panels.readiness(request.member),
-        "section": "contacts",
-    }
-    return render(request, "contacts/contact.html", context)
-
-
-@page
 @require_POST
 def start(request: Any) -> HttpResponse:
     """Ring the member's phone, then the contact's; answer the panel. Outside of any transaction: Twilio is asked.
 
     The form's `key` makes a second click of the same button the same call.
     """
-    contact_id = request.POST.get("contact", "")
-    if contact_id and not _is_id(contact_id):
+    contact_id, opportunity_id = (request.POST.get(name, "") for name in ("contact", "opportunity"))
+    if any(text and not _is_id(text) for text in (contact_id, opportunity_id)):
         raise NotFound
-    try:
-        call_id, _created = start_call(
+    return _started(
+        request,
+        lambda key: start_call(
             member=request.member,
             contact_id=UUID(contact_id) if contact_id else None,
             to=request.POST.get("to", ""),
-            idempotency_key=request.POST.get("key", "")[:200] or None,
-        )
+            opportunity_id=UUID(opportunity_id) if opportunity_id else None,
+            idempotency_key=key,
+        ),
+    )
+
+
+@page
+@require_POST
+def test_phone(request: Any) -> HttpResponse:
+    """Ring the member's own phone and ask for a key; answer the panel. Outside of any transaction, as above."""
+    return _started(request, lambda key: start_test_call(member=request.member, idempotency_key=key))
+
+
+def _started(request: Any, begin: Callable[[str | None], tuple[UUID, bool]]) -> HttpResponse:
+    try:
+        call_id, _created = begin(request.POST.get("key", "")[:200] or None)
     except AppError as error:
         if not request.htmx:
             raise
@@ -125,6 +97,30 @@ def hangup(request: Any, call_id: UUID) -> HttpResponse:
             raise
         return _panel(request, error)
     return _panel(request) if request.htmx else redirect("call", call_id)
+
+
+@page
+@require_POST
+def outcome(request: Any, call_id: UUID) -> HttpResponse:
+    """Keep how a call went, from its page or from the panel; htmx gets the form back."""
+    error = None
+    try:
+        wrap_up(
+            member=request.member,
+            call_id=call_id,
+            disposition=request.POST.get("disposition", ""),
+            notes=request.POST.get("notes", "").replace("\r\n", "\n"),
+        )
+    except (BadOutcome, CallIsLive) as refused:
+        if not request.htmx:
+            raise
+        error = str(refused.message)
+    if not request.htmx:
+        return redirect("call", call_id)
+    with tenancy.inside(request.member.organization_id):
+        call = access.get_call(request.member, call_id)
+    context = {"call": call, "place": request.POST.get("place", "")[:5], "is_saved": error is None, "wrong": error}
+    return render(request, "calls/_wrap_up.html", context)
 
 
 @page
@@ -168,35 +164,19 @@ def _catch_up(member: Membership) -> None:
         apply_callbacks(member.organization_id, call.pk)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A call in a list, with its words."""
-
-    call: CallLog
-    name: str
-    words: str
-    tone: str
-
-
-def _row(call: CallLog) -> Row:
-    return Row(call=call, name=panels.whom(call), words=panels.outcome_words(call), tone=panels.tone(call))
-
-
 @page
 @require_GET
 @in_organization
 def calls(request: Any) -> HttpResponse:
     """List calls, newest first: a rep's own, the team's for managers and admins; `before` pages by id."""
-    rows = queries.calls(request.member)
+    rows = queries.conversations(request.member)
     counted = rows.values("pk")[: COUNTED + 1].count()
-    before = request.GET.get("before")
-    if _is_id(before):
-        rows = rows.filter(pk__lt=before)
-    shown = list(rows[: PAGE_ROWS + 1])
+    before = place_in(request, "before")
+    shown = list((rows.filter(pk__lt=before) if before else rows)[: PAGE_ROWS + 1])
     context = {
-        "rows": [_row(one) for one in shown[:PAGE_ROWS]],
+        "rows": [panels.row_of(one) for one in shown[:PAGE_ROWS]],
         "before": shown[PAGE_ROWS - 1].pk if len(shown) > PAGE_ROWS else None,
-        "is_first": not _is_id(before),
+        "is_first": before is None,
         "count": number_format(min(counted, COUNTED), force_grouping=True) + "+" * (counted > COUNTED),
         "ready": panels.readiness(request.member),
         "section": "calls",
@@ -254,7 +234,7 @@ def call(request: Any, call_id: UUID) -> HttpResponse:
         return HttpResponse(status=204)
     context = {
         "call": found,
-        "row": _row(found),
+        "row": panels.row_of(found),
         "error": sentences.error_sentence(found),
         "legs": list(found.legs.all()),
         "journal": _journal(found, entries),
@@ -272,17 +252,20 @@ def call(request: Any, call_id: UUID) -> HttpResponse:
 
 def _journal(call: CallLog, entries: list[JournalEntry]) -> list[Entry]:
     """Tell the entries: each with what it changed when they are folded in order of arrival."""
-    told = explain([_news(one) for one in entries], settled=None if call.is_live else call.status)
+    settled = None if call.is_live else call.status
+    told = explain([_news(call, one) for one in entries], settled=settled, is_test=call.is_test)
     shown = [_entry(number, entry, one) for number, (entry, one) in enumerate(zip(entries, told, strict=True), start=1)]
     for one, about in zip(shown, told, strict=True):
         one.lines = [_line(word, shown) for word in about.words]
     return shown
 
 
-def _news(entry: JournalEntry) -> list[News] | None:
+def _news(call: CallLog, entry: JournalEntry) -> list[News] | None:
     """What an entry says; None while the call does not know it. A note of a kind that is no news says nothing."""
     if entry.applied_at is None:
         return None
+    if not journal.is_heard(call, entry):
+        return []
     try:
         return journal.news_of([entry])
     except (LookupError, TypeError, ValueError):
@@ -348,6 +331,8 @@ def _recording_may_come(call: CallLog) -> bool:
 
 
 def _no_recording(call: CallLog) -> str:
+    if call.is_test:
+        return _("A test call is not recorded.")
     if not call.is_recorded:
         return _("Not recorded (recording is off)")
     if call.is_live:

@@ -23,11 +23,12 @@ from calls import instructions, journal
 from calls.addresses import CALLBACK, WEBHOOKS
 from calls.reconcile.apply import APPLY
 from crm import wake
+from crm.vault import SealBroken
 from integrations.access import Credentials, callback_credentials
-from integrations.services import note_rejected, note_signed
+from integrations.services.findings import note_rejected
+from integrations.services.rotate import note_signed
 from integrations.twilio.signatures import signature_is_valid
 from integrations.twilio.words import sid_of, storable
-from integrations.vault import SealBroken
 
 logger = logging.getLogger(__name__)
 

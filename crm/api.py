@@ -13,10 +13,11 @@ from rest_framework import exceptions, generics, pagination, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from crm import access, audit, queries
+from crm import audit
 from crm.doors import in_organization, member_of
 from crm.errors import AppError, NotAllowed
-from crm.models import Contact, ContactNumber, Membership
+from crm.members import change_profile
+from crm.models import Membership
 
 
 class KeysetPages(pagination.CursorPagination):
@@ -70,6 +71,8 @@ class ErrorFormatter(ExceptionFormatter):
     def format_error_response(self, error_response: Any) -> Any:
         """Add the field, Twilio's code and the ids of an `AppError`."""
         body = super().format_error_response(error_response)
+        for error in body["errors"]:  # which may repeat what was sent, and half a character has no form in UTF-8
+            error["detail"] = str(error["detail"]).encode("utf-8", "replace").decode()
         if isinstance(self.original_exc, AppError):
             body["errors"][0] |= {"attr": self.original_exc.field, **self.original_exc.details}
             if self.original_exc.twilio_code:
@@ -94,8 +97,18 @@ class MeSerializer(serializers.ModelSerializer[Membership]):
 
     class Meta:
         model = Membership
-        fields = ["id", "user", "email", "name", "organization", "organization_name", "role", "phone_number"]
+        fields = [
+            *("id", "user", "email", "name", "organization", "organization_name", "role"),
+            *("phone_number", "phone_checked_at"),
+        ]
         read_only_fields = fields
+
+
+class ProfileSerializer(serializers.Serializer[Any]):
+    """What a member changes about themselves."""
+
+    name = serializers.CharField(max_length=200)
+    phone_number = serializers.CharField(max_length=40, allow_blank=True, help_text="Rung first on every call.")
 
 
 class Me(generics.GenericAPIView[Membership]):
@@ -110,59 +123,10 @@ class Me(generics.GenericAPIView[Membership]):
         """Return the member whom the token or the session stands for."""
         return Response(MeSerializer(member_of(request)).data)
 
-
-class NumberSerializer(serializers.ModelSerializer[ContactNumber]):
-    """One of a contact's numbers."""
-
-    class Meta:
-        model = ContactNumber
-        fields = ["number", "label"]
-        read_only_fields = fields
-
-
-class ContactSerializer(serializers.ModelSerializer[Contact]):
-    """A contact with its numbers, the default first."""
-
-    organization = serializers.UUIDField(source="organization_id")
-    owner = serializers.UUIDField(source="owner_id", allow_null=True)
-    numbers = NumberSerializer(many=True)
-
-    class Meta:
-        model = Contact
-        fields = ["id", "organization", "name", "company", "email", "owner", "numbers", "created_at", "updated_at"]
-        read_only_fields = fields
-
-
-class ContactPages(KeysetPages):
-    """Contacts come by name."""
-
-    ordering = ("name", "id")
-
-
-class ContactList(generics.GenericAPIView[Contact]):
-    """The contacts that I may call."""
-
-    serializer_class = ContactSerializer
-    pagination_class = ContactPages
-    filter_backends = []
-
-    @extend_schema(operation_id="contacts_list", responses=ContactSerializer(many=True))
+    @extend_schema(operation_id="me_update", request=ProfileSerializer(partial=True))
     @in_organization
-    def get(self, request: Request) -> Response:
-        """List them by name; `search` matches a name, a company or part of a number."""
-        rows = queries.contacts(member_of(request), search=request.query_params.get("search", ""))
-        page = self.paginate_queryset(rows)
-        return self.get_paginated_response(ContactSerializer(page, many=True).data)
-
-
-class ContactDetail(generics.GenericAPIView[Contact]):
-    """One contact."""
-
-    serializer_class = ContactSerializer
-    pagination_class = None
-
-    @extend_schema(operation_id="contacts_retrieve")
-    @in_organization
-    def get(self, request: Request, contact_id: Any) -> Response:
-        """Return it with its numbers."""
-        return Response(ContactSerializer(access.get_contact(member_of(request), contact_id)).data)
+    def patch(self, request: Request) -> Response:
+        """Change my name, or the phone that is rung first on my calls."""
+        given = ProfileSerializer(data=request.data, partial=True)
+        given.is_valid(raise_exception=True)
+        return Response(MeSerializer(change_profile(member=member_of(request), **given.validated_data)).data)

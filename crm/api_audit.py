@@ -22,7 +22,7 @@ from crm.doors import member_of
 from crm.models import AuditEntry, Membership
 
 CHUNK = 1000
-FILTERS = {"action", "who", "since", "until"}
+FILTERS = {"action", "who", "user", "since", "until"}
 COLUMNS = ("at", "who", "action", "details")
 # What a spreadsheet takes for a formula (owasp.org/www-community/attacks/CSV_Injection).
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -44,6 +44,7 @@ class EntryFilter(django_filters.FilterSet):
 
     action = django_filters.ChoiceFilter(choices=[(one, one) for one in audit.ACTIONS])
     who = django_filters.CharFilter(lookup_expr="icontains", max_length=254)
+    user = django_filters.UUIDFilter(field_name="user_id")
     since = django_filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte")
     until = django_filters.IsoDateTimeFilter(field_name="at", lookup_expr="lt")
 

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from crm import tenancy
-from crm.models import AuditEntry, Membership
+from crm.models import AuditEntry, Membership, User
 
 # A refusal that repeats is one within this time, so that who is refused cannot fill the table.
 ONE_REFUSAL = timedelta(minutes=1)
@@ -18,12 +18,17 @@ RULES_CHANGED = "rules.changed"
 NUMBER_LISTED, NUMBER_TAKEN_OFF, NUMBERS_IMPORTED = "do_not_call.added", "do_not_call.removed", "do_not_call.imported"
 RECORDING_PLAYED, RECORDING_DOWNLOADED = "recording.played", "recording.downloaded"
 RECORDING_DELETED = "recording.deleted"
+MEMBER_INVITED, INVITATION_WITHDRAWN, MEMBER_JOINED = "member.invited", "member.invitation_withdrawn", "member.joined"
+MEMBER_ADDED, MEMBER_CHANGED, ORGANIZATION_CHANGED = "member.added", "member.changed", "organization.changed"
+SECOND_FACTOR_TAKEN, TOKEN_CREATED = "member.second_factor_taken", "token.created"
 REFUSED = "refused"
 EXPORTED = "audit.exported"
 ACTIONS = (
     *(TWILIO_CONNECTED, TWILIO_NEXT_TOKEN, TWILIO_TOKEN_FORGOTTEN, TWILIO_PROMOTED, RULES_CHANGED),
     *(NUMBER_LISTED, NUMBER_TAKEN_OFF, NUMBERS_IMPORTED, REFUSED, EXPORTED),
     *(RECORDING_PLAYED, RECORDING_DOWNLOADED, RECORDING_DELETED),
+    *(SECOND_FACTOR_TAKEN, TOKEN_CREATED),
+    *(MEMBER_INVITED, INVITATION_WITHDRAWN, MEMBER_JOINED, MEMBER_ADDED, MEMBER_CHANGED, ORGANIZATION_CHANGED),
 )
 
 
@@ -53,6 +58,12 @@ def note_refusal(member: Membership, what: str, code: str, /, **details: object)
 def entries(member: Membership) -> QuerySet[AuditEntry]:
     """Return the organization's entries, newest first."""
     return AuditEntry.objects.filter(organization=member.organization).order_by("-id")
+
+
+def people(member: Membership) -> dict[UUID, User]:
+    """Return everybody who is or was a member of the organization, by name: whoever may be in the audit."""
+    members = Membership.objects.filter(organization=member.organization).select_related("user")
+    return {one.user_id: one.user for one in sorted(members, key=lambda one: str(one.user).lower())}
 
 
 def no_entries() -> QuerySet[AuditEntry]:

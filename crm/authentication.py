@@ -6,7 +6,9 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import authentication, exceptions, permissions
 from rest_framework.request import Request
 
+from crm import audit
 from crm.access import member_of_session, member_of_token
+from crm.accounts import SecondFactorRequired, lacks_second_factor
 
 
 class TokenAuthentication(authentication.BaseAuthentication):
@@ -32,12 +34,15 @@ class SessionAuthentication(authentication.SessionAuthentication):
     """The pages' session; unsafe methods need the CSRF token."""
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
-        """Return (user, member), or None when nobody is signed in."""
+        """Return (user, member), or None when nobody is signed in. Raises: SecondFactorRequired."""
         found = super().authenticate(request)
         if found is None:
             return None
         user = found[0]
-        member = member_of_session(user, request._request.session.get("organization"))
+        member = member_of_session(request._request)
+        if member is not None and lacks_second_factor(request._request, member):
+            audit.note_refusal(member, f"{request.method} {request.path}", SecondFactorRequired.code)
+            raise SecondFactorRequired
         request._request.member = member  # type: ignore[attr-defined]
         return user, member
 

@@ -6,11 +6,13 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from crm.access import member_of_session
+from crm.accounts import lacks_second_factor
 
 
 class MemberMiddleware:
     """Set `request.member` before a page's view runs: a membership, or None.
 
+    `request.shut_out` is one whose organization requires a second factor that this session has not proved.
     Only pages that need a log-in pay for the look-up; the API's views authenticate by themselves, and callbacks
     carry their organization in the path.
     """
@@ -23,6 +25,10 @@ class MemberMiddleware:
 
     def process_view(self, request: Any, view: Any, args: Any, kwargs: Any) -> None:
         """Look the membership up, in the organization that the session chose."""
-        request.member = None
+        request.member = request.shut_out = None
         if getattr(view, "login_required", True) and request.user.is_authenticated:
-            request.member = member_of_session(request.user, request.session.get("organization"))
+            member = member_of_session(request)
+            if member is not None and lacks_second_factor(request, member):
+                request.shut_out = member
+            else:
+                request.member = member

@@ -8,7 +8,8 @@ from django.core.validators import validate_email, validate_slug
 from django.db import transaction
 from phonenumbers import SUPPORTED_REGIONS
 
-from crm import tenancy
+from crm import audit, tenancy
+from crm.accounts import vouch_for_email
 from crm.errors import AppError, InvalidNumber
 from crm.models import Membership, Organization, Role, User, lowered
 from crm.numbers import to_e164
@@ -57,8 +58,10 @@ def create_organization(*, name: str, slug: str, region: str, email: str, phone:
         if user is None:
             password = secrets.token_urlsafe(15)
             user = User.objects.create_user(email, password)
+            vouch_for_email(user)
         with tenancy.inside(organization.pk):
             admin = Membership.objects.create(user=user, role=Role.ADMIN, phone_number=number)
+            audit.note(None, audit.MEMBER_ADDED, member=email, role=Role.ADMIN.value)
     return Created(organization, admin, password)
 
 
@@ -80,6 +83,9 @@ def set_active(organization: Organization, *, is_active: bool) -> bool:
 
     Nobody of a closed one gets in, with a session or a token, so no call is made; callbacks of its calls are recorded.
     """
-    return bool(
-        Organization.objects.filter(pk=organization.pk).exclude(is_active=is_active).update(is_active=is_active)
-    )
+    with tenancy.inside(organization.pk):
+        other = Organization.objects.filter(pk=organization.pk).exclude(is_active=is_active)
+        changed = bool(other.update(is_active=is_active))
+        if changed:
+            audit.note(None, audit.ORGANIZATION_CHANGED, is_active=is_active, before={"is_active": not is_active})
+    return changed

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from uuid import UUID
 
+from django import forms
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -11,7 +13,8 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.translation import gettext as _
 
 from crm import audit
-from crm.access import memberships_of
+from crm.access import memberships_of_session
+from crm.accounts import SecondFactorRequired, has_second_factor
 from crm.errors import AppError, NotAllowed
 
 
@@ -24,10 +27,15 @@ def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
     @wraps(view)
     def shown(request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.shut_out is not None:
+            request.memberships = memberships_of_session(request)
+            audit.note_refusal(request.shut_out, f"{request.method} {request.path}", SecondFactorRequired.code)
+            context = {"has_second_factor": has_second_factor(request.user)}
+            return render(request, "second_factor.html", context, status=403)
         if request.member is None:
             raise PermissionDenied(_("You are not a member of any organization. Ask an admin to invite you."))
         if not request.htmx:
-            request.memberships = memberships_of(request.user)
+            request.memberships = memberships_of_session(request)
         try:
             response = view(request, *args, **kwargs)
         except AppError as error:
@@ -49,7 +57,23 @@ def explain(request: Any, error: AppError) -> HttpResponse:
     return render(request, name, {"error": error}, status=error.status)
 
 
+def explain_beside(form: forms.Form, error: AppError) -> None:
+    """Put an error's sentence beside the field that it is about, or above the form, with Twilio's code."""
+    sentence = str(error.message)
+    if error.twilio_code:
+        sentence += " " + _("Twilio code %(code)s") % {"code": error.twilio_code} + "."
+    form.add_error(error.field if error.field in form.fields else None, sentence)
+
+
 def is_part(request: HttpRequest, target: str) -> bool:
     """Does htmx ask for the part of the page with the id `target` only?"""
     htmx: Any = request.htmx  # type: ignore[attr-defined]
     return bool(htmx) and htmx.target == target
+
+
+def place_in(request: HttpRequest, name: str) -> UUID | None:
+    """Return the id behind which a list goes on; None at its beginning, and for what is no id."""
+    try:
+        return UUID(request.GET.get(name, ""))
+    except ValueError:
+        return None

@@ -1,13 +1,20 @@
 """Lists of the CRM core's rows for a member."""
 
-from django.db.models import Q, QuerySet
+from uuid import UUID
 
-from crm.models import Contact, DoNotCall, Membership
+from allauth.mfa.models import Authenticator
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from crm import access
+from crm.models import Contact, DoNotCall, Membership, Opportunity
 from crm.numbers import digits_in
 
 
-def contacts(member: Membership, *, search: str = "") -> QuerySet[Contact]:
-    """Return the contacts that `member` may see, by name; `search` matches a name, a company or part of a number."""
+def contacts(member: Membership, *, search: str = "", number: str | None = None) -> QuerySet[Contact]:
+    """Return the contacts that `member` may see, by name; `search` matches a name, a company or part of a number.
+
+    Also, where `search` is a number as people write it in the organization's country, who has that (E.164) `number`.
+    """
     found = Contact.objects.filter(organization=member.organization).prefetch_related("numbers").order_by("name", "id")
     search = search.replace("\x00", "").strip()  # PostgreSQL has no text with a NUL in it
     if search:
@@ -15,9 +22,17 @@ def contacts(member: Membership, *, search: str = "") -> QuerySet[Contact]:
         digits = digits_in(search)
         if digits:
             matches |= Q(numbers__number__contains=digits)
+        if number:
+            matches |= Q(numbers__number=number)
         # Not distinct(): a second number that matches may not double the row, and the order must stay the index's.
         found = found.filter(pk__in=Contact.objects.filter(matches).values("pk"))
     return found
+
+
+def opportunities(member: Membership, *, contact_id: UUID | None = None) -> QuerySet[Opportunity]:
+    """Return the opportunities that `member` may see, newest first; those of one contact if it is said."""
+    found = Opportunity.objects.filter(organization=member.organization).select_related("owner").order_by("-id")
+    return found.filter(contact=contact_id) if contact_id else found
 
 
 def is_not_to_be_called(number: str, contact: Contact | None) -> bool:
@@ -32,3 +47,10 @@ def numbers_not_to_call(member: Membership, *, search: str = "") -> QuerySet[DoN
     """Return the organization's do-not-call list, newest first; `search` matches part of a number."""
     found = DoNotCall.objects.filter(organization=member.organization).order_by("-id")
     return found.filter(number__contains=digits_in(search)) if digits_in(search) else found
+
+
+def members(member: Membership) -> QuerySet[Membership]:
+    """Return everybody who is or was a member, by name; `has_second_factor` says who has set one up."""
+    second_factors = Authenticator.objects.filter(user=OuterRef("user"), type=Authenticator.Type.TOTP)
+    rows = access.members_of(member).annotate(has_second_factor=Exists(second_factors))
+    return rows.order_by("-is_active", "user__name", "user__email", "id")

@@ -43,12 +43,15 @@ if _public.scheme not in ("http", "https") or not _public.hostname or _public.pa
     raise ImproperlyConfigured("PUBLIC_BASE_URL must be an origin such as https://crm.example.com, without a path.")
 _https = _public.scheme == "https"
 
-# `id:base64url(32 bytes)`, comma separated; the first encrypts, all decrypt. See integrations/vault.py.
+# `id:base64url(32 bytes)`, comma separated; the first encrypts, all decrypt. See crm/vault.py.
 FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS")
 # Empty: the real Twilio.
 TWILIO_API_BASE_URL = env.str("TWILIO_API_BASE_URL", default="").rstrip("/")
 
 INSTALLED_APPS = [
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "calls",
     "integrations",
     "crm",
@@ -78,6 +81,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "crm.middleware.MemberMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
@@ -114,9 +118,44 @@ if DATABASE_OWNER_URL:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "crm.User"
-LOGIN_URL = "login"
+LOGIN_URL = LOGOUT_REDIRECT_URL = "account_login"
 LOGIN_REDIRECT_URL = "contacts"
-LOGOUT_REDIRECT_URL = "login"
+# Passwords, e-mail addresses and second factors are allauth's work; who may have an account, ours: crm/accounts.py.
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+ACCOUNT_ADAPTER = "crm.accounts.Accounts"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = _public.scheme
+# How often one may try, in all processes together: five wrong passwords for an address in five minutes, ten from an IP
+# address in one. The README says why the number of proxies must be right.
+ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key"}
+ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXIES", default=0)
+MFA_ADAPTER = "crm.accounts.SecondFactors"
+MFA_TOTP_ISSUER = "Click-to-call CRM"
+MFA_TOTP_TOLERANCE = 1
+# Whoever has a second factor may change their address: nobody makes an account for somebody else's here.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "crm_cache",
+        # Whoever fills it must not push out the count of their own attempts.
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
+
+# `consolemail://` prints e-mails; such as smtp+tls://user:password@mail.example.com:587 sends them.
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", default=f"crm@{_public.hostname}")
+
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -217,6 +256,7 @@ CELERY_TASK_ROUTES = {name: {"queue": "twilio"} for name in _SLOW}
 # How long an organization's audit is kept; a month at least.
 AUDIT_DAYS = env.int("AUDIT_DAYS", default=730)
 CELERY_BEAT_SCHEDULE = {
+    "forget_expired": {"task": "crm.forget_expired", "schedule": crontab(minute=41), "options": {"expires": 3600}},
     "forget_audit": {"task": "crm.forget_audit", "schedule": crontab(hour=6, minute=23), "options": {"expires": 3600}},
     "apply": {"task": "calls.apply", "schedule": schedule(5), "options": {"expires": 5}},
     "look": {"task": "calls.look", "schedule": schedule(5), "options": {"expires": 5}},
@@ -252,7 +292,8 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"links": {"()": "crm.logs.HideLinks"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["links"]}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         # twilio's client logs request bodies and headers at DEBUG and INFO.

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from crm import audit
+from crm import accounts, audit
 from crm.models import Organization
 
 
@@ -16,3 +16,9 @@ def forget_audit() -> None:
     before = timezone.now() - timedelta(days=settings.AUDIT_DAYS)
     for organization_id in Organization.objects.filter(is_active=True).values_list("pk", flat=True).iterator():
         audit.forget(organization_id, before=before)
+
+
+@shared_task(name="crm.forget_expired")
+def forget_expired() -> None:
+    """Forget sessions and counts of log-in tries that are over."""
+    accounts.forget_expired()

@@ -3,15 +3,14 @@
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.i18n import set_language
 
-from crm.access import memberships_of
+from crm.access import CHOSEN, memberships_of_session
 from crm.errors import NotFound
-from crm.pages import page
+from crm.pages import explain
 
 
 @require_safe
@@ -20,21 +19,13 @@ def home(request: HttpRequest) -> HttpResponse:
     return redirect("contacts")
 
 
-class LogIn(LoginView):
-    """Ask for e-mail and password."""
-
-    template_name = "login.html"
-    redirect_authenticated_user = True
-
-
-@page
 @require_POST
 def switch_organization(request: Any) -> HttpResponse:
-    """Work in another of one's own organizations from now on. Raises: NotFound for one that is not."""
+    """Work in another of one's own organizations from now on, also from one that lets nobody in yet."""
     wanted = request.POST.get("organization")
-    if wanted not in [str(member.organization_id) for member in memberships_of(request.user)]:
-        raise NotFound
-    request.session["organization"] = wanted
+    if wanted not in [str(member.organization_id) for member in memberships_of_session(request)]:
+        return explain(request, NotFound())
+    request.session[CHOSEN] = wanted
     return redirect("contacts")
 
 

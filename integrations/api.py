@@ -12,8 +12,10 @@ from crm import tenancy
 from crm.access import require_admin
 from crm.doors import in_organization, member_of
 from crm.models import Membership
-from integrations import access, checks, services
+from integrations import access, checks
 from integrations.models import Number, TwilioAccount
+from integrations.services.connect import connect_twilio, refuse_bad_token
+from integrations.services.rotate import promote_token, set_next_token
 from integrations.twilio.errors import TwilioNotConnected
 
 
@@ -161,7 +163,7 @@ class Twilio(_Admins):
         given = ConnectSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         member = member_of(request)
-        services.connect_twilio(organization=member.organization, by=member, **given.validated_data)
+        connect_twilio(organization=member.organization, by=member, **given.validated_data)
         return _shown(member)
 
 
@@ -189,16 +191,16 @@ class NextToken(_Admins):
         given = NextTokenSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         member, token = member_of(request), given.validated_data["auth_token"]
-        services.refuse_bad_token(token, field="auth_token")
+        refuse_bad_token(token, field="auth_token")
         checks.try_token(member.organization_id, token)
-        services.set_next_token(organization=member.organization, next_auth_token=token, by=member)
+        set_next_token(organization=member.organization, next_auth_token=token, by=member)
         return _shown(member)
 
     @extend_schema(operation_id="twilio_forget_next_token", responses={204: None})
     def delete(self, request: Request) -> Response:
         """Forget it again."""
         member = member_of(request)
-        services.set_next_token(organization=member.organization, next_auth_token="", by=member)
+        set_next_token(organization=member.organization, next_auth_token="", by=member)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -213,7 +215,7 @@ class Promote(_Admins):
         given = PromoteSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         member = member_of(request)
-        services.promote_token(organization=member.organization, now=given.validated_data["now"], by=member)
+        promote_token(organization=member.organization, now=given.validated_data["now"], by=member)
         return _shown(member)
 
 

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy
 
 from crm.errors import AppError
 from integrations.access import Credentials, credentials
-from integrations.services import claim_check, forget_check, save_checks, save_numbers
+from integrations.services.findings import claim_check, forget_check, save_checks, save_numbers
 from integrations.twilio import client, errors
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def verify(organization_id: UUID) -> list[dict[str, Any]]:
         found.append(_numbers(listed, save_numbers(organization_id, account.account_sid, listed)))
         found.append(_caller_id(account, listed))
     found.append({"check": "origin", "twilio_code": None, **origin(settings.PUBLIC_BASE_URL)})
-    save_checks(organization_id, account.account_sid, found)
+    save_checks(account, found)
     return found
 
 

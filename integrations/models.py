@@ -5,9 +5,9 @@ from typing import Any
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from crm import vault
 from crm.numbers import for_display
 from crm.tenancy import TenantModel
-from integrations import vault
 
 #: What is sealed: each has a column `sealed_…`.
 SECRETS = ("auth_token", "next_auth_token", "api_key_secret")
@@ -104,8 +104,15 @@ class TwilioAccount(TenantModel):
         sealed: str = getattr(self, f"sealed_{secret}")
         return vault.unseal(sealed, **self._place(secret)) if sealed else ""
 
+    def has(self, secret: str, value: str) -> bool:
+        """Whether this is the secret that is stored; one that no key of ours opens is none."""
+        try:
+            return self.secret(secret) == value
+        except vault.SealBroken:
+            return False
+
     def _place(self, secret: str) -> dict[str, Any]:
-        return {"organization_id": self.organization_id, "table": self._meta.db_table, "column": secret}
+        return {"owner": self.organization_id, "table": self._meta.db_table, "column": secret}
 
 
 class Number(TenantModel):

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -13,11 +12,13 @@ from crm import tenancy
 from crm.access import require_admin
 from crm.errors import AppError
 from crm.models import Membership
-from crm.pages import page
-from integrations import access, checks, services
+from crm.pages import explain_beside, page
+from integrations import access, checks
 from integrations.api import webhook_address
 from integrations.forms import ConnectForm, NextTokenForm
 from integrations.models import TwilioAccount
+from integrations.services.connect import connect_twilio, refuse_bad_token
+from integrations.services.rotate import promote_token, set_next_token
 
 NUMBERS_SHOWN = 200
 
@@ -31,9 +32,9 @@ def twilio(request: Any) -> HttpResponse:
     form = ConnectForm(request.POST if request.method == "POST" else None, account=account)
     if request.method == "POST" and form.is_valid():
         try:
-            services.connect_twilio(organization=request.member.organization, by=request.member, **form.cleaned_data)
+            connect_twilio(organization=request.member.organization, by=request.member, **form.cleaned_data)
         except AppError as error:
-            _explain(form, error)
+            explain_beside(form, error)
         else:
             messages.success(request, _("Saved."))
             return _verified(request)
@@ -56,7 +57,7 @@ def next_token(request: Any) -> HttpResponse:
     member = request.member
     if "forget" in request.POST:
         try:
-            services.set_next_token(organization=member.organization, next_auth_token="", by=member)
+            set_next_token(organization=member.organization, next_auth_token="", by=member)
         except AppError as error:
             messages.error(request, str(error.message))
         return redirect("twilio")
@@ -64,11 +65,11 @@ def next_token(request: Any) -> HttpResponse:
     if form.is_valid():
         token = form.cleaned_data["auth_token"]
         try:
-            services.refuse_bad_token(token, field="auth_token")
+            refuse_bad_token(token, field="auth_token")
             checks.try_token(member.organization_id, token)
-            services.set_next_token(organization=member.organization, next_auth_token=token, by=member)
+            set_next_token(organization=member.organization, next_auth_token=token, by=member)
         except AppError as error:
-            _explain(form, error)
+            explain_beside(form, error)
         else:
             return redirect("twilio")
     return _shown(request, _account(member), next_form=form)
@@ -80,7 +81,7 @@ def promote(request: Any) -> HttpResponse:
     """End a rotation: the old token is dropped."""
     require_admin(request.member)
     try:
-        services.promote_token(organization=request.member.organization, now="now" in request.POST, by=request.member)
+        promote_token(organization=request.member.organization, now="now" in request.POST, by=request.member)
     except AppError as error:
         messages.error(request, str(error.message))
     else:
@@ -101,13 +102,6 @@ def _verified(request: Any) -> HttpResponse:
     return redirect("twilio")
 
 
-def _explain(form: forms.Form, error: AppError) -> None:
-    sentence = str(error.message)
-    if error.twilio_code:
-        sentence += " " + _("Twilio code %(code)s") % {"code": error.twilio_code} + "."
-    form.add_error(error.field if error.field in form.fields else None, sentence)
-
-
 def _shown(
     request: Any,
     account: TwilioAccount | None,
@@ -126,6 +120,6 @@ def _shown(
         "has_more_numbers": len(numbers) > NUMBERS_SHOWN,
         "webhook_address": webhook_address(account) if account else "",
         "rejected_why": checks.refusal_of(account.last_rejected_why) if account else "",
-        "section": "twilio",
+        "section": "settings",
     }
     return render(request, "integrations/twilio.html", context)

@@ -107,5 +107,15 @@
     menu.querySelector("summary").focus();
   });
 
+  // --- a page at its top is reloaded at its top: else the browser scrolls a new banner away, to keep the rest in place ---
+  addEventListener("pagehide", () => {
+    history.scrollRestoration = scrollY ? "auto" : "manual";
+  });
+
+  // --- days are the reader's: the server is told which zone that is ---
+  for (const field of document.querySelectorAll("input[data-zone]")) {
+    field.value = new Intl.DateTimeFormat().resolvedOptions().timeZone || "";
+  }
+
   localize(document);
 })();

@@ -6,6 +6,7 @@ Nothing is rolled back: each test commits, as production does, in organizations 
 import json
 import os
 import secrets
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client
@@ -26,13 +28,14 @@ from django.utils import translation
 from calls.models import CallLog, DueCall, JournalEntry
 from calls.services.start import start_call
 from crm import celery_app, tenancy
+from crm.accounts import vouch_for_email
 from crm.local.child import stop_all
 from crm.local.services import Services
 from crm.local.stack import Stack
 from crm.models import Contact, ContactNumber, Membership, Opportunity, Organization, Role, User
 from crm.services import create_token
 from integrations.access import callback_credentials
-from integrations.services import connect_twilio
+from integrations.services.connect import connect_twilio
 
 T = TypeVar("T")
 SPEED = 10.0  # the simulator's clock runs this much faster than ours
@@ -50,6 +53,7 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> It
     """Make this worker's test database, migrated by its owner, and leave access to it open."""
     suffix = os.environ.get("PYTEST_XDIST_WORKER", "main")
     connections["owner"].settings_dict["TEST"]["NAME"] = f"test_crm_{suffix}"
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # half a second less for each log-in
     with django_db_blocker.unblock():
         made = setup_databases(verbosity=0, interactive=False, aliases={"default", "owner"}, serialized_aliases=set())
         call_command("collectstatic", interactive=False, verbosity=0)
@@ -117,6 +121,7 @@ def make_company(name: str) -> Company:
     members: dict[str, Membership] = {}
     for who, role in (("admin", Role.ADMIN), ("manager", Role.MANAGER), ("rep", Role.REP), ("rep2", Role.REP)):
         user = User.objects.create_user(f"{who}-{tag}@{name.lower()}.example", name=f"{who.title()} of {name}")
+        vouch_for_email(user)
         with tenancy.inside(organization.pk):
             members[who] = Membership.objects.create(user=user, role=role, phone_number=phone())
             members[who].organization = organization
@@ -147,6 +152,17 @@ def ours() -> Company:
 def theirs() -> Company:
     """Another organization, full of strangers."""
     return make_company("Theirs")
+
+
+@pytest.fixture
+def make_member() -> Callable[..., Membership]:
+    """One more membership: `make_member(theirs, ours.rep.user, role="admin")`."""
+
+    def make(company: Company, user: User, **fields: Any) -> Membership:
+        with tenancy.inside(company.id):
+            return Membership.objects.create(user=user, **fields)
+
+    return make
 
 
 @pytest.fixture
@@ -185,6 +201,10 @@ class Api:
         """PUT JSON under /api/v1/."""
         return self.client.put(f"/api/v1/{path}", data=json.dumps(body or {}), content_type="application/json")
 
+    def patch(self, path: str, body: Any = None) -> Any:
+        """PATCH JSON under /api/v1/."""
+        return self.client.patch(f"/api/v1/{path}", data=json.dumps(body or {}), content_type="application/json")
+
     def delete(self, path: str) -> Any:
         """DELETE under /api/v1/."""
         return self.client.delete(f"/api/v1/{path}")
@@ -206,6 +226,28 @@ def eventually(question: Callable[[], T], *, seconds: float = 20, what: str = ""
         if time.monotonic() > deadline:
             raise AssertionError(f"Not within {seconds} s: {what or question}; last answer {answer!r}")
         time.sleep(0.05)
+
+
+def at_once(*works: Callable[[], object]) -> list[Any]:
+    """Do all of these side by side, each with a database connection of its own; return what they raised."""
+    raised: list[Any] = []
+    together = threading.Barrier(len(works))
+
+    def run(work: Callable[[], object]) -> None:
+        try:
+            together.wait(10)
+            work()
+        except BaseException as error:  # noqa: BLE001  handed to the test
+            raised.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return raised
 
 
 class Twilio:
@@ -270,8 +312,6 @@ class World:
 
 @pytest.fixture(scope="session")
 def _world() -> Iterator[World]:
-    from django.conf import settings
-
     folder = Path(os.environ["STATIC_ROOT"]).parent
     base, _, _ = os.environ["DATABASE_URL"].rpartition("/")
     name = connections["default"].settings_dict["NAME"]

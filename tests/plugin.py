@@ -37,6 +37,13 @@ def only_loopback() -> None:
     socket.socket.connect = guarded  # type: ignore[method-assign]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make permissions`."""
+    parser.addoption(
+        "--write-permissions", action="store_true", help="write docs/permissions.md instead of comparing with it"
+    )
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests() -> Iterator[None]:
     """Set the environment that crm.settings reads, before pytest-django reads it."""

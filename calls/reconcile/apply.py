@@ -8,22 +8,24 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from calls import journal, queries
 from calls.models import CallLog, DueCall, JournalEntry, JournalSource, Leg, Recording, RecordingStatus
-from calls.reconcile import dead
+from calls.reconcile import charge, dead
 from calls.rules import known as rules
+from calls.rules import spend
 from calls.rules.outcome import Outcome, outcome
-from calls.rules.owed import Situation, fetches_media, next_look, questions
+from calls.rules.owed import LAST_LOOK, Situation, fetches_media, next_look, owes_only_price, questions
 from crm import tenancy, wake
+from crm.models import Membership
 
 logger = logging.getLogger(__name__)
 
 APPLY, LOOK = "calls.apply", "calls.look"
 LEG_FIELDS = ["call_sid", "parent_call_sid", "status", "started_at", "answered_at", "ended_at"]
-LEG_FIELDS += ["duration_seconds", "sip_response_code"]
+LEG_FIELDS += ["duration_seconds", "sip_response_code", "price", "price_unit"]
 
 
 def apply_callbacks(organization_id: UUID, call_id: UUID, *, ask: bool = True) -> Situation | None:
@@ -65,6 +67,8 @@ def apply_callbacks(organization_id: UUID, call_id: UUID, *, ask: bool = True) -
         if situation.media_owed and not fetches_media(situation):
             for one in filter(_is_owed, saved.recordings):
                 logger.error("Call %s: recording %s was never fetched, and is given up", call.pk, one.recording_sid)
+        if any(spend.unpriced(saved.known)) and next_look(situation) is None:
+            logger.error("Call %s: Twilio named no price within %s, and is not asked again", call.pk, LAST_LOOK)
         if at_once:
             wake.after_commit(LOOK)
     return situation
@@ -92,13 +96,36 @@ class _Saved:
 
 def _save(call: CallLog, entries: Sequence[JournalEntry]) -> _Saved:
     """Fold entries and write what they amount to."""
-    known = rules.fold(journal.news_of(entries))
+    known = journal.known_of(call, entries)
+    # Before the call's row: whoever starts another call locks the member, and then may wait for that row.
+    _note_checked_phone(call, known)
     _save_legs(call, known)
     recordings = _save_recordings(call, known)
     return _Saved(known, _save_call(call, known, recordings), recordings)
 
 
+def _note_checked_phone(call: CallLog, known: rules.Known) -> None:
+    """Tell the member that their phone works once its key was pressed in a test call, if it still is that phone.
+
+    The time is that of the click, which no fact changes, and the latest stays: so that any order of the facts, of two
+    calls too, ends in the same.
+    """
+    if not (call.is_test and known.key_pressed):
+        return
+    older = Q(phone_checked_at=None) | Q(phone_checked_at__lt=call.created_at)
+    Membership.objects.filter(older, user=call.user_id, phone_number=call.agent_number).update(
+        phone_checked_at=call.created_at
+    )
+
+
 def _save_call(call: CallLog, known: rules.Known, recordings: Sequence[Recording]) -> Outcome:
+    over = fold_into(call, known, recordings)
+    call.save()
+    return over
+
+
+def fold_into(call: CallLog, known: rules.Known, recordings: Sequence[Recording]) -> Outcome:
+    """Set what facts amount to on a call's row, which the caller saves; nothing is written but its day's money."""
     over = outcome(known)
     if not call.is_live and over.status != call.status:
         # Should two sources ever contradict each other: what a manager has read stays, and somebody is told.
@@ -116,12 +143,19 @@ def _save_call(call: CallLog, known: rules.Known, recordings: Sequence[Recording
     if main is not None:
         call.recording_sid, call.recording_duration = main.recording_sid, main.duration_seconds
         call.recording_url = f"/api/v1/recordings/{main.pk}/audio" if main.is_playable else None
-    call.save()
+    charge.settle(call, known, over)  # before the row changes: see there
     return over
 
 
 def _save_legs(call: CallLog, known: rules.Known) -> None:
-    legs = [
+    Leg.objects.bulk_create(
+        legs_of(call, known), update_conflicts=True, unique_fields=["call", "role"], update_fields=LEG_FIELDS
+    )
+
+
+def legs_of(call: CallLog, known: rules.Known) -> list[Leg]:
+    """Return the rows of the legs that anything is known of, unsaved."""
+    return [
         Leg(
             organization_id=call.organization_id,
             call_id=call.pk,
@@ -134,11 +168,12 @@ def _save_legs(call: CallLog, known: rules.Known) -> None:
             ended_at=leg.ended_at,
             duration_seconds=leg.duration_seconds,
             sip_response_code=leg.sip_response_code,
+            price=leg.price and leg.price.amount,
+            price_unit=leg.price and leg.price.unit,
         )
         for role, leg in ((Leg.LegRole.AGENT, known.agent), (Leg.LegRole.CONTACT, known.contact))
         if leg != rules.Leg()
     ]
-    Leg.objects.bulk_create(legs, update_conflicts=True, unique_fields=["call", "role"], update_fields=LEG_FIELDS)
 
 
 def _save_recordings(call: CallLog, known: rules.Known) -> Sequence[Recording]:
@@ -148,14 +183,7 @@ def _save_recordings(call: CallLog, known: rules.Known) -> Sequence[Recording]:
     rows = {row.recording_sid: row for row in queries.recordings(call)}
     for sid, found in known.recordings.items():
         row = rows.get(sid) or Recording(organization_id=call.organization_id, call_id=call.pk, recording_sid=sid)
-        values: dict[str, Any] = {
-            "duration_seconds": found.duration_seconds,
-            "channels": found.channels,
-            "started_at": found.started_at,
-            "error_code": found.error_code,
-        }
-        if found.status in RecordingStatus.values:
-            values["status"] = found.status
+        values = recording_values(found)
         is_new = sid not in rows
         if is_new or any(getattr(row, name) != value for name, value in values.items()):
             rows[sid] = row
@@ -166,13 +194,26 @@ def _save_recordings(call: CallLog, known: rules.Known) -> Sequence[Recording]:
     return sorted(rows.values(), key=lambda row: row.pk)
 
 
+def recording_values(found: rules.Recording) -> dict[str, Any]:
+    """Return what facts say of a recording, by its row's columns."""
+    values: dict[str, Any] = {
+        "duration_seconds": found.duration_seconds,
+        "channels": found.channels,
+        "started_at": found.started_at,
+        "error_code": found.error_code,
+    }
+    if found.status in RecordingStatus.values:
+        values["status"] = found.status
+    return values
+
+
 def _begun(recording: Recording) -> tuple[bool, Any, str]:
     """The conversation's recording is the one that began first, whichever we heard of first."""
     return recording.started_at is None, recording.started_at, recording.recording_sid
 
 
 def _situation(call: CallLog, due: DueCall, entries: Sequence[JournalEntry], saved: _Saved) -> Situation:
-    told = [entry for entry in entries if entry.source != JournalSource.OURS]
+    told = [one for one in entries if one.source != JournalSource.OURS and one.kind not in journal.PRICES]
     news = any(entry.applied_at is None for entry in told)
     last_news: datetime = max((entry.received_at for entry in told), default=call.created_at)
     return Situation(
@@ -205,6 +246,7 @@ def _schedule(call: CallLog, situation: Situation, aside: Sequence[JournalEntry]
         due_at=min(moments, default=None),
         is_live=call.is_live,
         asked=situation.asked,
+        only_price=not aside and owes_only_price(situation),
         unapplied_since=None,
         aside_since=min((entry.received_at for entry in aside if not dead.is_dead(entry)), default=None),
         dead=dead_facts,

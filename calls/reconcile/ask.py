@@ -16,14 +16,15 @@ from calls.reconcile.apply import apply_callbacks, note_question_in_vain
 from calls.reconcile.dead import is_aside
 from calls.reconcile.media import store_recordings
 from calls.rules import known as rules
-from calls.rules.outcome import TALKING, contact_status
+from calls.rules import spend
+from calls.rules.outcome import TALKING, contact_status, was_dialled
 from calls.rules.owed import Questions, Situation, fetches_media, questions
 from crm import tenancy
 from crm.errors import AppError
+from crm.vault import SealBroken
 from integrations.access import Credentials, credentials
 from integrations.twilio import client, words
 from integrations.twilio.errors import UNKNOWN_CALL, TwilioRejected
-from integrations.vault import SealBroken
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def _ask(organization_id: UUID, call_id: UUID, situation: Situation, due: Questi
         news = [journal.record(call, JournalSource.POLL, kind, said) for kind, said in facts]
         if facts:
             _note_found(call)
-        if not any(news):
+        if not any(news) and due != Questions(price=True):  # which keeps a time of its own
             note_question_in_vain(call_id)
     return pause
 
@@ -131,25 +132,40 @@ def _answers(account: Credentials, call: CallLog, situation: Situation, due: Que
                 raise _NotThere from refusal
             raise
         agent_over = agent["status"] in words.FINAL
-        yield "agent leg", agent
+        yield from journal.leg_facts(words.AGENT, agent)
     if due.contact_leg or (due.agent_leg and agent_over):
         yield from _contact_leg(account, call, sid, situation, agent_over=agent_over)
     if due.recordings:
         for recording in client.fetch_recordings(account, sid):
             yield "recording", recording
+    if due.price:
+        yield from _prices(account, sid, situation.known)
     if due.cancel and not agent_over:  # the last, so that a refusal hides no answer
         ended = client.end_call(account, sid)
         if ended:
-            yield "agent leg", ended
+            yield from journal.leg_facts(words.AGENT, ended)
+
+
+def _prices(account: Credentials, sid: str, known: rules.Known) -> Iterator[Fact]:
+    """Prices; and of a call that was given up its legs, the agent's last: its end says that there is no more to ask."""
+    of_agent, of_contact = spend.unpriced(known)
+    read = journal.leg_facts if spend.is_untold(known) else journal.price_facts
+    if of_contact:
+        for child in client.fetch_children(account, sid):
+            if known.contact.call_sid in (None, child["sid"]):
+                yield from read(words.CONTACT, child)
+    if of_agent:
+        yield from read(words.AGENT, client.fetch_call(account, sid))
 
 
 def _contact_leg(
     account: Credentials, call: CallLog, sid: str, situation: Situation, *, agent_over: bool
 ) -> Iterator[Fact]:
     known = situation.known.contact.call_sid
-    children = [one for one in client.fetch_children(account, sid) if known in (None, one["sid"])]
+    found = [] if call.is_test else client.fetch_children(account, sid)
+    children = [one for one in found if known in (None, one["sid"])]
     for child in children:
-        yield "contact leg", child
+        yield from journal.leg_facts(words.CONTACT, child)
     if not agent_over:
         return
     # What a list says that lags behind is believed once it was said often enough and for long enough.
@@ -170,7 +186,7 @@ def _contact_leg(
         notifications = []
     for one in notifications:
         yield "notification", one
-    yield ("both legs asked", {}) if children else ("no contact leg", {})
+    yield "nothing to add" if call.is_test else "both legs asked" if children else "no contact leg", {}
 
 
 def _was_dialled(call: CallLog) -> bool:
@@ -180,8 +196,7 @@ def _was_dialled(call: CallLog) -> bool:
     for certain, however far Twilio's lists lag behind. Read anew: the key may have been pressed since we looked.
     """
     with tenancy.inside(call.organization_id):
-        known = rules.fold(journal.news_of(entry for entry in queries.journal(call) if not is_aside(entry)))
-    return bool(known.key_pressed or contact_status(known))
+        return was_dialled(journal.known_of(call, (one for one in queries.journal(call) if not is_aside(one))))
 
 
 def _find(account: Credentials, call: CallLog, asked: int) -> list[Fact]:
@@ -207,13 +222,13 @@ def _find(account: Credentials, call: CallLog, asked: int) -> list[Fact]:
         if one["sid"] not in ours:
             addresses = _addresses(account, call, one["sid"])
             if any(names_call(address, call.organization_id, call.pk) for address in addresses):
-                return [("agent leg", one)]
+                return journal.leg_facts(words.AGENT, one)
             if not addresses:
                 nameless.append(one)
     # Twilio's record of its requests may lag behind its list. When it had minutes and still has none of this call, the
     # numbers and the time have to do, if they fit no other call of ours; and somebody else's names other addresses.
     if len(nameless) == 1 and alone and asked:
-        return [("agent leg", nameless[0])]
+        return journal.leg_facts(words.AGENT, nameless[0])
     if not nameless:
         note_not_found(call)
     return []

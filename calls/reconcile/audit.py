@@ -20,10 +20,10 @@ from crm import tenancy
 from crm.celery import app
 from crm.errors import AppError
 from crm.models import Organization
+from crm.vault import SealBroken
 from integrations.access import Credentials, credentials
 from integrations.twilio import client, words
 from integrations.twilio.errors import UNKNOWN_CALL, TwilioRejected
-from integrations.vault import SealBroken
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from calls.reconcile.apply import APPLY, LOOK, apply_callbacks
 from calls.reconcile.ask import check_call
 from calls.reconcile.dead import described
 from crm import tenancy, wake
-from integrations.services import note_callbacks
+from integrations.services.rotate import note_callbacks
 
 logger = logging.getLogger(__name__)
 
@@ -96,10 +96,14 @@ def _apply_oldest(organization_id: UUID) -> bool:
 
 
 def _look_at_oldest(organization_id: UUID) -> bool:
-    """Take the call that is due longest, so that no other worker does, and check it; False if there is none."""
+    """Take the call that is due longest, so that no other worker does, and check it; False if there is none.
+
+    A price that can wait for hours comes after all that somebody may be waiting for.
+    """
     with transaction.atomic():
         overdue = DueCall.objects.filter(organization_id=organization_id, due_at__lte=timezone.now())
-        due = overdue.select_for_update(skip_locked=True).order_by("due_at").first()
+        oldest = overdue.select_for_update(skip_locked=True).order_by("due_at")
+        due = oldest.filter(only_price=False).first() or oldest.first()
         if due is None:
             return False
         DueCall.objects.filter(pk=due.pk).update(due_at=timezone.now() + LEASE)

@@ -54,13 +54,17 @@ class Told:
     said: bool = False
 
 
-def explain(entries: Sequence[Sequence[News] | None], *, settled: str | None = None) -> list[Told]:
+def explain(
+    entries: Sequence[Sequence[News] | None], *, settled: str | None = None, is_test: bool = False
+) -> list[Told]:
     """Tell of each entry, in order of arrival, what it changed and what became of its word.
 
     None stands for an entry that is not applied: it says nothing yet. `settled` is the row's final status, if it has
     one: what contradicts it later is told as overruled, because a row that is final keeps its status.
     """
-    known, row, state = Known(), outcome(Known()), _state(Known(), outcome(Known()))
+    known = Known(is_test=is_test or None)
+    row = outcome(known)
+    state = _state(known, row)
     holders: dict[str, int] = {}
     told: list[list[Word]] = []
     for index, news in enumerate(entries):

@@ -61,13 +61,21 @@ def refusal(
     """
     if dialled.is_listed:
         return No.DO_NOT_CALL
-    if dialled.is_costly and not allows_costly:
-        return No.COSTLY
-    if dialled.country and dialled.country not in countries:
-        return No.COUNTRY
+    dear = refusal_of_cost(dialled.country, dialled.is_costly, countries=countries, allows_costly=allows_costly)
+    if dear is not None:
+        return dear
     zones = [zone for zone in map(zone_of, dialled.zones) if zone is not None] or [UTC]
     if 2 * sum(hours.allow(now.astimezone(zone)) for zone in zones) < len(zones):
         return No.HOURS
+    return None
+
+
+def refusal_of_cost(country: str, is_costly: bool, *, countries: frozenset[str], allows_costly: bool) -> No | None:
+    """Return why a number of this country and kind may not be rung, whosever it is; None when it may."""
+    if is_costly and not allows_costly:
+        return No.COSTLY
+    if country and country not in countries:
+        return No.COUNTRY
     return None
 
 

@@ -63,6 +63,7 @@ class Leg:
     duration_seconds: int | None = None
     sip_response_code: int | None = None
     error_code: int | None = None
+    price: words.Price | None = None
 
     @property
     def is_over(self) -> bool:
@@ -92,6 +93,7 @@ LEG_JOINS: dict[str, Callable[[Any, Any], Any]] = {
     "duration_seconds": greatest,
     "sip_response_code": greatest,
     "error_code": greatest,
+    "price": greatest,
 }
 RECORDING_JOINS: dict[str, Callable[[Any, Any], Any]] = {
     "status": furthest(RECORDING_ORDER),
@@ -120,8 +122,12 @@ def join_recordings(a: dict[str, Recording], b: dict[str, Recording]) -> dict[st
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Everything known of a call. None, and an empty leg, say nothing; no field ever loses what it says."""
+    """Everything known of a call. None, and an empty leg, say nothing; no field ever loses what it says.
 
+    `is_test` is the row's own and no fact's: such a call rings the rep's phone, and there is no contact.
+    """
+
+    is_test: bool | None = None
     agent: Leg = Leg()
     contact: Leg = Leg()
     instructed: bool | None = None  # the agent leg fetched its TwiML
@@ -152,6 +158,7 @@ class Known:
 
 
 JOINS: dict[str, Callable[[Any, Any], Any]] = {
+    "is_test": greatest,
     "agent": join_leg,
     "contact": join_leg,
     "instructed": greatest,
@@ -213,6 +220,6 @@ def lift(news: News) -> Known:
             return Known(hangup_in_vain=at)
 
 
-def fold(news: Iterable[News]) -> Known:
-    """Everything that `news` says together."""
-    return reduce(join, map(lift, news), Known())
+def fold(news: Iterable[News], known: Known = Known()) -> Known:
+    """Everything that `news` says together, added to what is `known`."""
+    return reduce(join, map(lift, news), known)

@@ -70,7 +70,7 @@ def outcome(known: Known) -> Outcome:
         started_at=started_at,
         answered_at=answered_at if end.status == COMPLETED else None,
         ended_at=_ended_at(known),
-        duration_seconds=_talk_seconds(known) if end.status == COMPLETED else 0,
+        duration_seconds=_talk_seconds(known) if end.status == COMPLETED and not known.is_test else 0,
         unanswered_by=end.unanswered_by,
         ended_by=end.ended_by,
         error_code=end.error_code,
@@ -83,6 +83,11 @@ def contact_status(known: Known) -> str | None:
     return furthest(STATUS_ORDER)(known.contact.status, known.dial_status)
 
 
+def was_dialled(known: Known) -> bool:
+    """Whether somebody besides the rep may have been rung."""
+    return not known.is_test and bool(known.key_pressed or contact_status(known) is not None)
+
+
 def _talked(known: Known) -> bool:
     return contact_status(known) in (IN_PROGRESS, COMPLETED) and known.dial_bridged is not False
 
@@ -91,8 +96,10 @@ def _live(known: Known) -> tuple[str, str]:
     agent, contact = known.agent.status, contact_status(known)
     if contact in (IN_PROGRESS, COMPLETED):
         return IN_PROGRESS, TALKING
-    if contact is not None or known.key_pressed:
+    if was_dialled(known):
         return RINGING, RINGING_CONTACT
+    if known.is_test and known.key_pressed:
+        return IN_PROGRESS, RINGING_AGENT
     if agent in (RINGING, IN_PROGRESS) or known.agent.is_over or known.instructed:
         return RINGING, RINGING_AGENT
     if agent == INITIATED:
@@ -170,6 +177,8 @@ def _agent_not_connected(known: Known) -> _End | None:
         return _End(NO_ANSWER, AGENT, SYSTEM)
     if agent == FAILED:
         return _End(FAILED, AGENT, SYSTEM, _error(known))
+    if known.is_test and known.key_pressed:  # that was all it was for
+        return _End(COMPLETED, None, MEMBER if known.is_hung_up else None)
     # Answered and over. Was the contact rung? A prompt that ran out, or no child at Twilio, says no.
     if known.key_pressed is not False and not known.no_contact_leg:
         return None

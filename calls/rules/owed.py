@@ -1,10 +1,11 @@
 """What a call still owes us, what to ask Twilio for it, and when to look again. Pure; times in UTC."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
+from calls.rules import spend
 from calls.rules.known import Known
-from calls.rules.outcome import COMPLETED, FAILED, Outcome, contact_status
+from calls.rules.outcome import COMPLETED, FAILED, Outcome, contact_status, was_dialled
 
 # An unconfirmed start: callbacks settle it, or two empty lists, the second after this much silence.
 UNCONFIRMED_FIRST, UNCONFIRMED_AGAIN = timedelta(seconds=20), timedelta(seconds=200)
@@ -18,6 +19,9 @@ QUEUE_GRACE = timedelta(seconds=30)
 HANGUP_AGAIN = timedelta(seconds=10)
 # A recording that nobody told us of is asked for this often after the end; then it is taken for lost at Twilio.
 RECORDING_WAITS = tuple(timedelta(seconds=s) for s in (5, 20, 60, 300, 1800, 7200, 21600, 86400))
+
+# Twilio works a price out minutes or hours after the end; then it is asked for each time when the silence has doubled.
+PRICE_FIRST, PRICE_LAST_WAIT = timedelta(minutes=10), timedelta(hours=12)
 
 # What Twilio has not told of an ended call by then, it never will.
 LAST_LOOK = timedelta(hours=48)
@@ -37,10 +41,11 @@ class Questions:
     agent_leg: bool = False
     contact_leg: bool = False
     recordings: bool = False
+    price: bool = False
     cancel: bool = False  # still queued long after the wait that we announced, or nobody wants it any more
 
     def __bool__(self) -> bool:
-        return self.find_call or self.agent_leg or self.contact_leg or self.recordings or self.cancel
+        return any(getattr(self, one.name) for one in fields(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +75,7 @@ def recording_missing(situation: Situation) -> bool:
 def legs_missing(known: Known) -> tuple[bool, bool]:
     """Which legs (agent, contact) Twilio has not said its last word on."""
     agent = known.agent.call_sid is not None and not known.agent.is_over
-    dialled = known.key_pressed or contact_status(known) is not None
-    return agent, bool(dialled and not known.contact.is_over and not known.no_contact_leg)
+    return agent, was_dialled(known) and not known.contact.is_over and not known.no_contact_leg
 
 
 def questions(situation: Situation) -> Questions:
@@ -87,14 +91,21 @@ def next_look(situation: Situation) -> datetime | None:
 
     What is already due is not due again at once: it waits longer with every question that brought nothing.
     """
-    moments, looks = _moments(situation).values(), []
-    doubled = timedelta(seconds=2 ** min(situation.asked, 20))
+    moments, looks = _moments(situation), []
+    price = moments.pop("price", None)
+    doubled, silence = timedelta(seconds=2 ** min(situation.asked, 20)), situation.now - situation.last_news_at
     if moments:
-        looks.append(max(min(moments), situation.now + min(doubled, NEWS_LAST)))
+        looks.append(max(min(moments.values()), situation.now + min(doubled, NEWS_LAST)))
+    if price is not None:
+        looks.append(price if price > situation.now else situation.now + min(silence, PRICE_LAST_WAIT))
     if fetches_media(situation):
-        silence = situation.now - situation.last_news_at
         looks.append(situation.now + min(doubled, max(NEWS_LAST, min(silence / 12, MEDIA_LAST_WAIT))))
     return min(looks, default=None)
+
+
+def owes_only_price(situation: Situation) -> bool:
+    """Whether nothing but its price is still to come: of the conversation, all is known that ever will be."""
+    return _moments(situation).keys() == {"price"} and not fetches_media(situation)
 
 
 def fetches_media(situation: Situation) -> bool:
@@ -106,12 +117,16 @@ def fetches_media(situation: Situation) -> bool:
 def _moments(situation: Situation) -> dict[str, datetime]:
     """When each question that is open falls due. A live call always has one."""
     known, over, asked = situation.known, situation.outcome, situation.asked
-    refused = known.refused and known.agent.status is None
-    if refused or known.given_up_at or _too_late(situation):
+    if _too_late(situation):
         return {}
+    moments: dict[str, datetime] = {}
+    if over.is_final and (known.agent.is_over or known.given_up_at) and any(spend.unpriced(known)):
+        moments["price"] = situation.last_news_at + PRICE_FIRST
+    refused = known.refused and known.agent.status is None
+    if refused or known.given_up_at:
+        return moments
     if known.agent.call_sid is None:
         return {"find_call": situation.last_news_at + (UNCONFIRMED_FIRST if asked == 0 else UNCONFIRMED_AGAIN)}
-    moments: dict[str, datetime] = {}
     agent_missing, contact_missing = legs_missing(known)
     if agent_missing:
         moments["agent_leg"] = situation.last_news_at + _news_wait(asked)
@@ -146,9 +161,7 @@ def _cause_missing(situation: Situation) -> bool:
 
 def _proof_wait(situation: Situation) -> timedelta:
     """Without a key nobody was dialled, so Twilio's answer is as good now as later; else callbacks may be under way."""
-    known = situation.known
-    dialled = known.key_pressed or contact_status(known) is not None
-    return CALLBACK_WINDOW if dialled and not situation.outcome.is_final else timedelta(0)
+    return CALLBACK_WINDOW if was_dialled(situation.known) and not situation.outcome.is_final else timedelta(0)
 
 
 def _news_wait(asked: int) -> timedelta:

@@ -9,6 +9,7 @@ from django.db import connection, models
 
 from calls.models import DueCall, Recording
 from crm import tenancy
+from crm.accounts import forget_account
 from crm.errors import AppError
 from crm.models import Membership, Organization, User
 from crm.tenancy import MemberKey, TenantRow, tenant_models
@@ -105,5 +106,6 @@ def _erase_people(organization_id: UUID) -> list[tuple[str, int]]:
         for user_id in only_here:
             for link in (User.groups.through, User.user_permissions.through):
                 _erase_rows(link, user_id=user_id)
+            forget_account(user_id)
             _erase_rows(User, id=user_id)
     return [("Membership", members), ("User", len(only_here))]

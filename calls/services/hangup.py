@@ -16,7 +16,7 @@ from crm.models import Membership
 from integrations.access import Credentials, credentials
 from integrations.twilio import client
 from integrations.twilio.errors import UNKNOWN_CALL, TwilioNotConnected, TwilioRejected, TwilioUnreachable
-from integrations.twilio.words import HangupAsked
+from integrations.twilio.words import AGENT, HangupAsked
 
 
 def hang_up(*, member: Membership, call_id: UUID) -> None:
@@ -66,7 +66,8 @@ def _end(call: CallLog, account: Credentials, sid: str, asked_at: datetime) -> N
         _note_in_vain(call, asked_at)
         return
     with tenancy.inside(call.organization_id):
-        journal.record(call, JournalSource.POLL, "agent leg", resource)
+        for kind, said in journal.leg_facts(AGENT, resource):
+            journal.record(call, JournalSource.POLL, kind, said)
 
 
 def _note_in_vain(call: CallLog, asked_at: datetime) -> None:

@@ -104,6 +104,7 @@ def run(options: argparse.Namespace) -> int:
         runs.services,
         web_port=options.web_port or None,
         simulator_port=options.simulator_port or None,
+        history=not options.once,
         say=say,
     )
     try:

@@ -71,14 +71,18 @@ class Stack:
         web_port: int | None = WEB_PORT,
         simulator_port: int | None = SIMULATOR_PORT,
         speed: float = 1.0,
+        history: bool = False,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Take the ports, or others if somebody has them (None: any). `speed` is that of the simulator's clock."""
+        """Take the ports, or others if somebody has them (None: any). `speed` is that of the simulator's clock.
+
+        With `history` the sample has a past: contacts, opportunities and calls to look at.
+        """
         self.services = services
         self.children: dict[str, Child] = {}
         self.sample: dict[str, Any] = {}
         self._static: Child | None = None
-        self._say, self._speed = say, speed
+        self._say, self._speed, self._history = say, speed, history
         self._folder = services.data_dir
         self._ports = {"web": self._reserve("web", web_port)}
         self.web_url = f"http://{HOST}:{self._ports['web'].port}"
@@ -130,7 +134,7 @@ class Stack:
     def load_sample(self) -> None:
         """Write the sample data (renewing tokens) and keep what it says: `organizations`, `members`, `contacts`."""
         self._say("Loading sample data …")
-        told = self.manage("load_sample")
+        told = self.manage("load_sample", *(["--history"] if self._history else []))
         try:
             self.sample = json.loads(told)
         except ValueError:

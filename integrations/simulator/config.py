@@ -18,7 +18,7 @@ SAMPLE_ACCOUNT = {
 KEYS = {"accounts", "phones", "default_phone", "switches"}
 ACCOUNT_KEYS = {
     *("sid", "auth_token", "secondary_auth_token", "friendly_name", "type", "status"),
-    *("numbers", "without_voice", "verified", "api_keys", "cps"),
+    *("numbers", "without_voice", "verified", "api_keys", "cps", "prices"),
 }
 
 
@@ -44,12 +44,15 @@ def read_account(world: World, given: Any) -> Account:
         raise ValueError('"status" must be active, suspended or closed.')
     if isinstance(cps, bool) or not isinstance(cps, int | float) or cps < 0:
         raise ValueError('"cps" must be calls per second, 0 for no limit.')
+    prices = given.get("prices", True)
+    if not isinstance(prices, bool):
+        raise ValueError('"prices" must be true, or false while calls have no price yet.')
     keys = given.get("api_keys", {})
     if not (isinstance(keys, Mapping) and all(isinstance(x, str) and x for pair in keys.items() for x in pair)):
         raise ValueError('"api_keys" must be an object such as {"SK…": "secret"}.')
     now = world.clock.now()
     account = Account(sid, token, str(given.get("friendly_name", sid)), kind, status, now, cps=cps, api_keys=dict(keys))
-    account.secondary_auth_token = secondary
+    account.secondary_auth_token, account.prices = secondary, prices
     shelves = (("numbers", account.numbers), ("without_voice", account.numbers), ("verified", account.verified))
     for field, shelf in shelves:
         listed = given.get(field, [])

@@ -56,7 +56,7 @@ def account_json(account: Account) -> dict[str, Any]:
 
 
 def call_json(call: Call) -> dict[str, Any]:
-    """A Call: every value a string or null; `duration` null unless it was answered and is over."""
+    """A Call: every value a string or null; `duration` null unless it was answered and is over, and `price` longer."""
     uri = f"{account_uri(call.account)}/Calls/{call.sid}"
     own = call.account.numbers.get(call.to if call.direction == "inbound" else call.from_)
     return {
@@ -74,7 +74,7 @@ def call_json(call: Call) -> dict[str, Any]:
         "start_time": rfc2822(call.start_time),
         "end_time": rfc2822(call.ended_at),
         "duration": str(call.duration) if call.over and call.answered_at else None,
-        "price": call.price,
+        "price": call.price if call.account.prices else None,
         "price_unit": "USD",
         "direction": call.direction,
         "answered_by": call.answered_by,

@@ -68,6 +68,7 @@ class Account:
     api_keys: dict[str, str] = field(default_factory=dict, repr=False)
     secondary_auth_token: str = field(default="", repr=False)  # opens REST, signs nothing
     cps: float = 0
+    prices: bool = True  # whether prices are worked out by now
     next_start_at: datetime | None = None
 
     def owns(self, number: str) -> bool:

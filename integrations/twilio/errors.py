@@ -56,6 +56,8 @@ CAUSES = {
 }
 OTHER = Cause("twilio_rejected", _("Twilio refused this call."))
 
+# With these no call of the organization's works until an admin has done something.
+BREAKS_CALLS = frozenset({CREDENTIALS.code, ACCOUNT.code})
 # Whoever wanted to end the call has what they wanted.
 CALL_ALREADY_OVER = 21220
 # Twilio has no such call (any more).

@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 AGENT, CONTACT = "agent", "contact"
 UNKNOWN = "unknown"
@@ -41,6 +42,20 @@ RECORDING_STATUSES = {
     "failed": "failed",
 }
 FINAL = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
+# What changes in a Call resource long after the call: its price is a fact of its own, and no news of the conversation.
+LATE = ("price", "price_unit", "date_updated")
+# As precise as Twilio's prices are, and more than any call costs.
+CENT_PARTS, MOST_PRICE = Decimal("0.00001"), Decimal(1_000_000)
+
+
+class Price(NamedTuple):
+    """What a leg costs, not negative, and in which currency (ISO 4217)."""
+
+    amount: Decimal
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.unit} {self.amount}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +73,7 @@ class LegNews:
     duration_seconds: int | None = None
     sip_response_code: int | None = None
     error_code: int | None = None
+    price: Price | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +194,20 @@ def whole(text: Any) -> int | None:
     except ValueError:
         return None
     return number if 0 <= number < 2**31 else None
+
+
+def price_of(amount: Any, unit: Any) -> Price | None:
+    """Read a price: Twilio writes what it charges as a negative number, and null until it has worked it out.
+
+    None also for what is no amount of money. twilio.com/docs/voice/api/call-resource#call-properties
+    """
+    if not (isinstance(unit, str) and re.fullmatch(r"[A-Z]{3}", unit)):
+        return None
+    try:
+        cost = abs(Decimal(str(amount)))
+        return Price(cost.quantize(CENT_PARTS), unit) if cost < MOST_PRICE else None
+    except InvalidOperation:
+        return None
 
 
 def storable(text: str) -> str:
@@ -314,6 +344,11 @@ def leg_resource(role: str, call: Mapping[str, Any]) -> list[News]:
             duration_seconds=whole(call.get("duration")) if final else None,
         )
     ]
+
+
+def leg_price(role: str, said: Mapping[str, Any]) -> list[News]:
+    """Read the price of a Call resource."""
+    return [LegNews(role=role, price=price_of(said.get("price"), said.get("price_unit")))]
 
 
 def recording_resource(recording: Mapping[str, Any]) -> list[News]:

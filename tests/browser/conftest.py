@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,20 +23,19 @@ PATIENCE = 20_000  # milliseconds until a page must show something; other tests 
 PHONE, DESK = {"width": 375, "height": 812}, {"width": 1440, "height": 900}
 
 
-@pytest.fixture(scope="module")
-def demo() -> Iterator[Stack]:
-    """Web, worker, beat, simulator and sample data, as `make demo` starts them."""
+def stack_on(name: str) -> Stack:
+    """A stack that has not started, on a new database and a folder of this name."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
-    name = f"demo_{worker}"
+    database = f"{name}_{worker}"
     # Not Django's connection: Playwright runs an event loop in this thread, and Django refuses to block one.
     with psycopg.connect(os.environ["DATABASE_OWNER_URL"], autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-    folder = Path(os.environ["STATIC_ROOT"]).parent / "demo"
+        connection.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {database} TEMPLATE template0")
+    folder = Path(os.environ["STATIC_ROOT"]).parent / name
     folder.mkdir(exist_ok=True)
 
     def on_this_database(url: str) -> str:
-        return f"{url.rpartition('/')[0]}/{name}"
+        return f"{url.rpartition('/')[0]}/{database}"
 
     broker = os.environ["CELERY_BROKER_URL"].rpartition("/")[0]
     stack = Stack(
@@ -53,6 +53,13 @@ def demo() -> Iterator[Stack]:
         "RECORDINGS_ROOT": str(folder / "recordings"),
         "STATIC_ROOT": str(folder / "static"),
     }
+    return stack
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Stack]:
+    """Web, worker, beat, simulator and sample data, as `make demo` starts them."""
+    stack = stack_on("demo")
     try:
         stack.start()
         yield stack
@@ -74,7 +81,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_page(browser: Browser, demo: Stack) -> Iterator[Callable[..., Page]]:
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     """`open_page(address)`: a browser of its own; what a page logs as an error fails the test."""
     errors: list[str] = []
 
@@ -102,6 +109,15 @@ def log_in(
     page.get_by_role("button", name=labels[2]).click()
 
 
+def eventually_written(read: Callable[[], str | None]) -> str:
+    """Ask until there is something to read; fail after PATIENCE."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while (found := read()) is None:
+        assert time.monotonic() < deadline, "Nothing was written."
+        time.sleep(0.1)
+    return found
+
+
 WIDE = """() => {
   const width = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= width) return [];
@@ -123,4 +139,4 @@ def picture(page: Page | Locator, name: str) -> None:
     """Keep a screenshot of a page, or of a part at its full height, in the folder that SCREENSHOTS names, if any."""
     folder = os.environ.get("SCREENSHOTS")
     if folder:
-        page.screenshot(path=Path(folder) / f"{name}.png")
+        page.screenshot(path=Path(folder) / f"{name}.png", caret="initial")  # hiding it needs an inline style

@@ -44,7 +44,17 @@ def test_a_rep_plays_a_whole_call_in_two_tabs(open_page: Callable[..., Page], de
     page.get_by_role("complementary", name="Your call").get_by_role("button", name="Hang up").click()
 
     expect(status).to_contain_text("Ended")
+    wrap_up = page.get_by_role("complementary", name="Your call")
+    wrap_up.get_by_text("How did it go?").click()
+    wrap_up.get_by_label("Note").fill("Wants two sofas")
     player = page.locator("audio")
+    expect(player).to_be_visible()  # it appears by itself once the recording is here
+    wrap_up.get_by_label("Interested", exact=True).check()
+    wrap_up.get_by_role("button", name="Save").click()
+    expect(wrap_up.get_by_role("status")).to_contain_text("Saved.")
+    page.reload()
+    expect(page.locator("#outcome-title ~ div").get_by_label("Interested", exact=True)).to_be_checked()
+    expect(page.locator("#outcome-title ~ div").get_by_label("Note")).to_have_value("Wants two sofas")
     expect(player).to_be_visible()  # it appears by itself once the recording is here
     expect(page.locator("#legs-title ~ .legs")).to_contain_text("Contact's phone")
     journal = page.locator(".journal > li")
@@ -121,6 +131,11 @@ def test_every_page_fits_and_speaks_portuguese(open_page: Callable[..., Page], d
         expect(page.locator("html")).to_have_attribute("lang", "pt-br")
         picture(page, f"history-{viewport['width']}")
         assert fits(page)
+        for path in ("profile", "twilio"):
+            page.goto(f"{demo.web_url}/{path}/")
+            expect(page.get_by_role("button", name="Ligação de teste para o meu telefone")).to_be_visible()
+            picture(page, f"{path}-{viewport['width']}")
+            assert fits(page)
 
 
 def test_a_rep_with_a_stuck_call_is_told_why_and_ends_it(open_page: Callable[..., Page], demo: Stack) -> None:

@@ -19,6 +19,7 @@ from kombu import Connection
 
 from calls.addresses import callback_url
 from calls.models import CallLog, DueCall, JournalEntry
+from calls.queries import OWING
 from calls.reconcile.apply import apply_callbacks
 from calls.reconcile.ask import check_call
 from crm import tenancy
@@ -69,14 +70,14 @@ def quick(company: Company) -> None:
     company.connect(ring_seconds=5)
 
 
-def live_calls(count: int, company: Company | None = None) -> list[tuple[Company, UUID]]:
+def live_calls(count: int, company: Company | None = None, **fields: Any) -> list[tuple[Company, UUID]]:
     """Make calls that are due now, at no cost to Twilio."""
     made = []
     company = company or make_company("Swept")
     for _ in range(count):
         with tenancy.inside(company.id):
             call = CallLog.objects.create(
-                to_number=company.contact_number, from_number=company.number, agent_number="+5511987654321"
+                to_number=company.contact_number, from_number=company.number, agent_number="+5511987654321", **fields
             )
         DueCall.objects.create(call_id=call.pk, organization_id=company.id, due_at=timezone.now())
         made.append((company, call.pk))
@@ -84,8 +85,8 @@ def live_calls(count: int, company: Company | None = None) -> list[tuple[Company
 
 
 def due(call_id: UUID) -> DueCall | None:
-    """The sweeper's note of a call."""
-    return DueCall.objects.filter(pk=call_id).first()
+    """The sweeper's note of a call; None also where nothing but its price is still to come."""
+    return DueCall.objects.filter(OWING, pk=call_id).first()
 
 
 def check(company: Company, call_id: UUID) -> CallLog:
@@ -129,9 +130,10 @@ def stored_state(company: Company, call_id: UUID) -> dict[str, Any]:
     with tenancy.inside(company.id):
         call = CallLog.objects.get(pk=call_id)
         names = ("status", "stage", "started_at", "answered_at", "ended_at", "duration_seconds", "unanswered_by")
-        names += ("ended_by", "error_code", "error_message", "confirmed", "recording_duration")
+        names += ("ended_by", "error_code", "error_message", "confirmed", "recording_duration", "price", "price_unit")
         state: dict[str, Any] = {name: getattr(call, name) for name in names}
         leg = ("role", "status", "started_at", "answered_at", "ended_at", "duration_seconds", "sip_response_code")
+        leg += ("price", "price_unit")
         state["legs"] = list(call.legs.order_by("role").values(*leg))
         recording = ("status", "duration_seconds", "channels", "started_at", "error_code")
         state["recordings"] = list(call.recordings.order_by("recording_sid").values(*recording))

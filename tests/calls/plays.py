@@ -18,6 +18,7 @@ from django.utils import timezone
 from calls.errors import CallInProgress
 from calls.models import CallLog
 from calls.services.hangup import hang_up
+from calls.services.phone import start_test_call
 from calls.services.start import start_call
 from crm import tenancy
 from crm.errors import AppError
@@ -52,6 +53,7 @@ class Play:
     told: str = ""  # a callback that comes after the phones are silent
     at: str = ""  # the stage, or the state of a leg, at which `act` is done
     act: Act | None = None
+    is_test: bool = False  # of the rep's own phone
 
 
 @dataclass
@@ -212,6 +214,27 @@ PLAYS: dict[str, Play] = {
         at="agent ringing",
         act=nothing_is_heard,
     ),
+    # A test call.
+    "test: rep presses a key": Play(is_test=True),
+    "test: rep presses a key, no other call asks for one": Play(is_test=True, confirms_with_key=False),
+    "test: rep does not answer": Play(is_test=True, rep={"does": "no-answer"}),
+    "test: rep is busy": Play(is_test=True, rep={"does": "busy"}),
+    "test: rep cannot be reached": Play(is_test=True, rep={"does": "fail"}),
+    "test: rep hangs up before the key": Play(is_test=True, rep=REP | {"press": "", "hang_up_after": 3}),
+    "test: rep's voicemail hears the prompt out": Play(is_test=True, rep={"does": "voicemail", "talk": 60}),
+    "test: rep's voicemail answers, no other call asks for a key": Play(
+        is_test=True, rep={"does": "voicemail", "talk": 60}, confirms_with_key=False
+    ),
+    "test: member cancels before the rep answers": Play(
+        is_test=True, rep=NEVER, ring_seconds=120, at="agent ringing", act=member_hangs_up
+    ),
+    "test: TwiML unreachable": Play(is_test=True, lost=("twiml", "fallback")),
+    "test: unconfirmed start, settled by callbacks": Play(is_test=True, faults=(CUT,)),
+    "test: unconfirmed start, settled by neither": Play(is_test=True, faults=({"on": "create", "do": "cut-before"},)),
+    "test: stale, rep presses a key": Play(is_test=True, lost=STATUS),
+    "test: stale, rep hangs up before the key": Play(
+        is_test=True, rep=REP | {"press": "", "hang_up_after": 3}, lost=STATUS
+    ),
 }
 
 
@@ -262,7 +285,10 @@ def _begin(world: World, name: str, play: Play, rules: list[dict[str, Any]]) -> 
         world.twilio.faults(*rules)
     try:
         with override_settings(**{"TWILIO_API_BASE_URL": NOBODY_LISTENS} if play.unreachable else {}):
-            call_id, _ = start_call(member=company.rep, contact_id=company.contact.pk)
+            if play.is_test:
+                call_id, _ = start_test_call(member=company.rep)
+            else:
+                call_id, _ = start_call(member=company.rep, contact_id=company.contact.pk)
     except AppError as refusal:  # there is no call, and its row says so
         return Played(name, play, company, UUID(refusal.details["call"]))
     played = Played(name, play, company, call_id)

@@ -30,15 +30,26 @@ ApiOf = Callable[[Membership], Api]
 
 # The public contract's fields, in its order.
 CALL = [
-    *("id", "organization", "contact", "opportunity", "user", "direction", "status", "stage", "confirmed"),
+    *("id", "organization", "contact", "opportunity", "user", "direction", "is_test"),
+    *("status", "stage", "confirmed"),
     *("from_number", "to_number", "call_sid", "parent_call_sid", "started_at", "answered_at", "ended_at"),
     *("duration_seconds", "unanswered_by", "ended_by", "error_code", "error_message"),
-    *("recording_url", "recording_sid", "recording_duration", "notes", "disposition", "created_at", "updated_at"),
+    *(
+        "recording_url",
+        "recording_sid",
+        "recording_duration",
+        "price",
+        "price_unit",
+        "notes",
+        "disposition",
+        "created_at",
+        "updated_at",
+    ),
     "legs",
 ]
 LEG = [
     *("role", "call_sid", "parent_call_sid", "status", "started_at", "answered_at", "ended_at"),
-    *("duration_seconds", "sip_response_code"),
+    *("duration_seconds", "sip_response_code", "price", "price_unit"),
 ]
 
 

@@ -14,9 +14,9 @@ from calls.rules import gate
 from calls.services.rules import set_rules
 from calls.services.start import start_call
 from crm import tenancy
-from crm.models import Contact, ContactNumber, DoNotCall
+from crm.models import Contact, ContactNumber, DoNotCall, Membership, Organization, User
 from crm.numbers import described
-from tests.conftest import Api, Company, World
+from tests.conftest import Api, Company, World, eventually, phone
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)  # a Friday; noon in São Paulo
 
@@ -181,6 +181,89 @@ def test_each_refusal_has_a_code_and_a_sentence(ours: Company, to: str, code: st
     assert refused(ours, {"to": to})[1]["code"] == code
 
 
+def ring(company: Company, phone: str) -> None:
+    """Put another phone on the rep's profile."""
+    with tenancy.inside(company.id):
+        Membership.objects.filter(pk=company.rep.pk).update(phone_number=phone)
+
+
+@pytest.mark.parametrize(
+    ("phone", "code"),
+    [
+        ("+559003000000", "costly_phone"),
+        ("+881612345678", "costly_phone"),
+        ("+447011234567", "costly_phone"),
+        ("+14155552671", "phone_country_not_allowed"),
+    ],
+)
+def test_the_reps_own_phone_is_not_rung_where_it_would_cost_more(ours: Company, phone: str, code: str) -> None:
+    ring(ours, phone)
+    status, error = refused(ours)
+    assert (status, error["code"]) == (422, code)
+
+
+def test_a_rep_may_sit_at_home_or_where_the_organization_calls(world: World, company: Company) -> None:
+    rule(company, allowed_countries=["US"], allows_costly_numbers=False)
+    answer = Api(company.rep).post("calls/", {"to": "+14155552671"})
+    assert answer.status_code == 201, "The rep's phone is in the organization's own country."
+    ring(company, "+12125551234")
+    with tenancy.inside(company.id):
+        CallLog.objects.update(status="busy", stage="ended")
+    assert Api(company.rep).post("calls/", {"to": "+14155552671"}).status_code == 201
+    rule(company, allows_costly_numbers=True)
+    ring(company, "+559003000000")
+    with tenancy.inside(company.id):
+        CallLog.objects.update(status="busy", stage="ended")
+    assert Api(company.rep).post("calls/", {"contact": str(company.contact.pk)}).status_code == 201
+
+
+def test_who_is_not_to_be_called_is_not_rung_as_a_reps_own_phone(ours: Company) -> None:
+    ring(ours, victim := phone())
+    with tenancy.inside(ours.id):
+        listed = DoNotCall.objects.create(number=victim)
+    for path in ("calls/", "me/test-call/"):
+        answer = Api(ours.rep).post(path, {"to": ours.contact_number})
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "phone_do_not_call")
+    with tenancy.inside(ours.id):
+        listed.delete()
+        Contact.objects.filter(pk=ours.contact.pk).update(do_not_call_since=timezone.now())
+        ContactNumber.objects.create(contact=ours.contact, number=victim)
+    status, error = refused(ours, {"to": phone()})
+    assert (status, error["code"]) == (422, "phone_do_not_call")
+
+
+def test_ones_own_phone_is_nobody_to_call(ours: Company) -> None:
+    status, error = refused(ours, {"to": ours.rep.phone_number})
+    assert (status, error["code"], error["attr"]) == (422, "own_phone", "to")
+
+
+def test_a_phone_that_nobody_checked_is_rung_no_more_often_in_a_day_than_a_contacts(
+    world: World, company: Company
+) -> None:
+    """Whoever puts it on their profile, and whomever they call."""
+    rule(company, number_per_day=3)
+    victim = phone()
+    world.twilio.phone(victim, does="busy")
+    told: list[tuple[int, str | None]] = []
+    for member in (company.rep, company.rep2, company.manager):
+        with tenancy.inside(company.id):
+            Membership.objects.filter(pk=member.pk).update(phone_number=victim)
+        answer = Api(member).post("calls/", {"to": phone()})
+        told.append((answer.status_code, answer.json().get("errors", [{}])[0].get("limit")))
+        with tenancy.inside(company.id):
+            CallLog.objects.update(status="busy", stage="ended")
+    assert told == [(201, None), (201, None), (429, "unchecked_phone_per_day")]
+    assert "test call" in answer.json()["errors"][0]["detail"]
+    assert Api(company.rep).post("me/test-call/").status_code == 201, "The last one is left for what is advised."
+    with tenancy.inside(company.id):
+        CallLog.objects.update(status="busy", stage="ended")
+    again = Api(company.rep2).post("me/test-call/")
+    assert (again.status_code, again.json()["errors"][0]["limit"]) == (429, "number_per_day")
+    with tenancy.inside(company.id):
+        Membership.objects.filter(pk=company.rep.pk).update(phone_checked_at=timezone.now())
+    assert Api(company.rep).post("calls/", {"to": phone()}).status_code == 201
+
+
 def test_outside_of_calling_hours_nobody_is_called(ours: Company) -> None:
     here = timezone.now().astimezone(UTC)
     rule(ours, calls_from=(here + timedelta(hours=2)).time(), calls_until=(here + timedelta(hours=3)).time())
@@ -196,6 +279,8 @@ def test_outside_of_calling_hours_nobody_is_called(ours: Company) -> None:
 def test_a_limit_stops_the_next_call(world: World, company: Company, which: str) -> None:
     world.twilio.phone(company.rep.phone_number, does="busy")
     rule(company, **{which: 2})
+    with tenancy.inside(company.id):
+        Membership.objects.update(phone_checked_at=timezone.now())
     api = Api(company.rep)
     body = {"contact": str(company.contact.pk)}
     told = []
@@ -251,8 +336,62 @@ def test_the_first_call_of_a_day_forgets_the_counts_of_days_gone_by(world: World
     start_call(member=company.rep, contact_id=company.contact.pk)
     with tenancy.inside(company.id):
         oldest = CallCount.objects.earliest("starts_at").starts_at
-        assert CallCount.objects.count() == 1 + 5
+        assert CallCount.objects.count() == 1 + 6
     assert oldest > timezone.now() - timedelta(days=2)
+
+
+# --- who was a member when the request was authenticated ---
+
+
+@pytest.mark.parametrize("who", ["member", "user", "organization"])
+def test_nobody_starts_a_call_who_was_deactivated_since_their_request_began(ours: Company, who: str) -> None:
+    if who == "member":
+        with tenancy.inside(ours.id):
+            Membership.objects.filter(pk=ours.rep.pk).update(is_active=False)
+    elif who == "user":
+        User.objects.filter(pk=ours.rep.user_id).update(is_active=False)
+    else:
+        Organization.objects.filter(pk=ours.id).update(is_active=False)
+    with pytest.raises(errors.NoLongerMember) as refusal:
+        start_call(member=ours.rep, contact_id=ours.contact.pk)
+    assert (refusal.value.code, refusal.value.status) == ("no_longer_member", 403)
+    with tenancy.inside(ours.id):
+        assert not CallLog.objects.exists()
+        assert not CallCount.objects.exists()
+
+
+def test_a_call_waits_for_whoever_is_deactivating_its_member(ours: Company) -> None:
+    def click() -> str:
+        try:
+            start_call(member=ours.rep, contact_id=ours.contact.pk)
+        except errors.NoLongerMember as refusal:
+            return refusal.code
+        finally:
+            connection.close()
+        return "called"
+
+    def somebody_waits() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT EXISTS (SELECT FROM pg_locks"
+                " WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
+            )
+            return bool(cursor.fetchone()[0])
+
+    with ThreadPoolExecutor(1) as threads:
+        with tenancy.inside(ours.id):
+            Membership.objects.filter(pk=ours.rep.pk).update(is_active=False)
+            clicked = threads.submit(click)
+            eventually(somebody_waits, what="the click waits")
+        assert clicked.result(timeout=20) == "no_longer_member"
+
+
+def test_a_call_rings_the_phone_that_the_database_has_now(world: World, company: Company) -> None:
+    stale = company.rep
+    ring(company, "+5511988887777")
+    call_id, _ = start_call(member=stale, contact_id=company.contact.pk)
+    with tenancy.inside(company.id):
+        assert CallLog.objects.get(pk=call_id).agent_number == "+5511988887777"
 
 
 def test_a_call_that_was_refused_for_another_reason_is_not_counted(ours: Company) -> None:

@@ -344,7 +344,29 @@ def test_two_who_talk_are_given_up_only_when_no_call_lasts_so_long(silence: Worl
         let_pass(company, call_id, 3550)
         assert check(company, call_id).is_live, hour
     let_pass(company, call_id, 601)
-    assert check(company, call_id).status == "failed"
+    row = check(company, call_id)
+    assert (row.status, due(call_id)) == ("failed", None)
+    # What it cost is asked for all the same.
+    silence.twilio.faults(*dropped(company, *CALLBACKS))
+    silence.twilio.ask("POST", f"phones/{company.rep.phone_number.replace('+', '%2B')}/hangup")
+
+    def priced() -> bool:
+        ended = silence.twilio.ask("GET", "state")["calls"]["recent"]
+        prices = [one["price"] for one in ended if one["account_sid"] == company.account_sid]
+        return len(prices) == 2 and all(prices)
+
+    eventually(priced, what="Twilio's prices")
+    for _ in range(5):
+        note = DueCall.objects.filter(pk=call_id).first()
+        if note is None:
+            break
+        assert note.due_at
+        let_pass(company, call_id, (note.due_at - timezone.now()).total_seconds() + 1)
+        row = check(company, call_id)
+    assert not DueCall.objects.filter(pk=call_id).exists()
+    assert (row.status, row.error_message, row.charge) == ("failed", "unconfirmed", row.price)
+    assert row.price is not None
+    assert 0 < row.price < 1
 
 
 # --- 429 ---
@@ -495,8 +517,8 @@ def test_a_debugger_that_never_answers_hides_no_leg_and_no_end(quiet: World, com
     check(company, call_id)
     legs = {leg["role"]: leg["status"] for leg in stored_state(company, call_id)["legs"]}
     assert legs == {"agent": "completed", "contact": "completed"}
-    # Three minutes of silence, which the legs' prices may break once; without a last word it would be twenty.
-    assert sweep_until_settled(company, call_id, most=30) < 600
+    # Three minutes of silence; without a last word it would be twenty.
+    assert sweep_until_settled(company, call_id, most=30) < 400
     row = read_call(company, call_id)
     assert (row.status, row.ended_by) == ("completed", "contact")
     assert not {"given up", "presumed over"} & {*kinds(company, call_id)}

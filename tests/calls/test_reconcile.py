@@ -40,7 +40,7 @@ from tests.calls.driving import (
     stored_state,
     unapplied_without_a_note,
 )
-from tests.conftest import Company, World, callbacks_of, eventually, make_company, read_call, read_journal
+from tests.conftest import Company, World, at_once, callbacks_of, eventually, make_company, read_call, read_journal
 
 ROUNDS = int(os.environ.get("RACE_ROUNDS", "60"))
 SEED = int(os.environ.get("CALLBACK_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
@@ -414,28 +414,6 @@ def test_callbacks_whose_wake_ups_were_lost_are_applied_when_the_sweeper_has_com
     assert due(call_id) is None
 
 
-def in_threads(*works: Callable[[], object]) -> list[BaseException]:
-    """Run side by side, each with a database connection of its own; return what they raised."""
-    raised: list[BaseException] = []
-    together = threading.Barrier(len(works))
-
-    def run(work: Callable[[], object]) -> None:
-        try:
-            together.wait(10)
-            work()
-        except BaseException as error:  # noqa: BLE001  handed to the test
-            raised.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return raised
-
-
 @pytest.mark.parametrize(
     ("take", "does"), [(sweeper.apply_waiting, "apply_callbacks"), (sweeper.look_at_due, "check_call")]
 )
@@ -451,9 +429,22 @@ def test_workers_that_come_at_once_get_each_call_once(
         work(organization_id, call_id)
 
     monkeypatch.setattr(sweeper, does, noted)
-    assert not in_threads(*[take] * 4)
+    assert not at_once(*[take] * 4)
     ours = {call_id for _, call_id in made}
     assert sorted(one for one in taken if one in ours) == sorted(ours)
+
+
+def test_prices_are_asked_for_after_what_somebody_may_wait_for(
+    only_ours: None, ours: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [call_id for _, call_id in live_calls(6, ours)]
+    now = timezone.now()
+    for minutes, call_id in enumerate(made):
+        DueCall.objects.filter(pk=call_id).update(only_price=minutes > 2, due_at=now - timedelta(minutes=minutes))
+    taken: list[UUID] = []
+    monkeypatch.setattr(sweeper, "check_call", lambda _, call_id: taken.append(call_id))
+    sweeper.look_at_due()
+    assert taken == [made[number] for number in (2, 1, 0, 5, 4, 3)]
 
 
 def test_what_a_worker_took_and_did_not_finish_is_due_again_within_a_minute(only_ours: None) -> None:
@@ -561,7 +552,7 @@ def test_a_callback_stored_while_its_call_is_being_settled_is_never_left_without
         finally:
             done.set()
 
-    assert not in_threads(keep_applying, keep_applying, keep_storing)
+    assert not at_once(keep_applying, keep_applying, keep_storing)
     assert missed == []
     apply(company, call_id)
     with tenancy.inside(company.id):

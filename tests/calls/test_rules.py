@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from email.utils import format_datetime
 from typing import Any
 
@@ -13,12 +14,12 @@ from hypothesis import strategies as st
 
 from calls.journal import CALLBACKS, OURS, POLLS
 from calls.rules import known as rules
-from calls.rules import owed
+from calls.rules import owed, spend
 from calls.rules.known import Known, Leg, Recording, join
 from calls.rules.outcome import Outcome, outcome
 from calls.rules.owed import Situation, fetches_media, next_look, questions
 from integrations.twilio import words
-from integrations.twilio.words import FINAL, News
+from integrations.twilio.words import FINAL, News, Price
 
 EXAMPLES = int(os.environ.get("RULES_EXAMPLES", "100"))
 NOON = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
@@ -116,6 +117,8 @@ BOTH_ASKED = polled("both legs asked").after("agent completed")
 # Asked after the agent leg's end, when requests for TwiML are in the journal (stored before they are answered), and
 # where somebody was dialled only after the action had its time.
 NO_LEG = polled("no contact leg").after("agent completed", "answer", "key", "dial")
+NOTHING_TO_ADD = polled("nothing to add").after("agent completed", "answer", "key")
+CALL, TEST = Known(), Known(is_test=True)
 
 
 def left_while_ringing(word: str, *, told: bool) -> list[Fact]:
@@ -136,6 +139,7 @@ class Case:
     error_code: int | None = None
     ended: float | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
+    row: Known = CALL  # what is known of the call before any fact
 
 
 # twilio/facts §3, "Agent-first outcomes", and what a member or we do to a call.
@@ -387,13 +391,68 @@ CASES = {
         "system",
         error_code=12100,
     ),
+    "test: a key is pressed": Case(
+        [*REP_ANSWERS, key("1"), agent("completed", 12, CallDuration="7")],
+        "completed",
+        ended=12,
+        more={"answered_at": None},
+        row=TEST,
+    ),
+    "test: a key is pressed, and nothing more is told": Case(
+        [
+            ACCEPTED,
+            answer(),
+            key("1"),
+            polled(
+                "agent leg",
+                sid=AGENT,
+                status="completed",
+                date_created=at(0),
+                start_time=at(5),
+                end_time=at(12),
+                duration="7",
+            ).after("answer", "key"),
+            NOTHING_TO_ADD.after("agent leg"),
+        ],
+        "completed",
+        ended=12,
+        row=TEST,
+    ),
+    "test: member hangs up as the key is pressed": Case(
+        [*REP_ANSWERS, key("1"), ours("hang-up", 7), agent("completed", 7)], "completed", None, "member", row=TEST
+    ),
+    "test: member hangs up before the phone is answered": Case(
+        [*REP_RINGS, ours("hang-up", 3), agent("canceled", 3)], "canceled", None, "member", row=TEST
+    ),
+    "test: no answer": Case([*REP_RINGS, agent("no-answer", 36)], "no-answer", "agent", "system", row=TEST),
+    "test: busy": Case([*REP_RINGS, agent("busy", 3)], "busy", "agent", "agent", row=TEST),
+    "test: voicemail, or no key": Case(
+        [*REP_ANSWERS, key(""), agent("completed", 20)], "no-answer", "agent", "system", row=TEST
+    ),
+    "test: rep hangs up before a key": Case(
+        [*REP_ANSWERS, agent("completed", 8), NOTHING_TO_ADD], "no-answer", "agent", "agent", row=TEST
+    ),
+    "test: our TwiML is never reached": Case(
+        [
+            *REP_RINGS,
+            agent("in-progress", 5),
+            agent("completed", 6),
+            polled("notification", error_code="11200", log="0").after("agent completed"),
+            NOTHING_TO_ADD,
+        ],
+        "failed",
+        None,
+        "system",
+        error_code=11200,
+        row=TEST,
+    ),
 }
 
 
 # --- every order, every loss, every repeat ---
 
 
-def walk(facts: list[Fact]) -> Iterator[tuple[Known, Known, Fact]]:
+def walk(facts: list[Fact], row: Known = CALL) -> Iterator[tuple[Known, Known, Fact]]:
     """Fold every set of `facts` that can be there, along every path to it.
 
     2^n sets instead of n! orders: what a set amounts to is computed once, and each way to come to it must find the
@@ -403,7 +462,7 @@ def walk(facts: list[Fact]) -> Iterator[tuple[Known, Known, Fact]]:
     assert len(set(names)) == len(names)
     lifted = [fact.known for fact in facts]
     needs = [sum(1 << names.index(name) for name in fact.needs if name in names) for fact in facts]
-    folded: dict[int, Known] = {0: Known()}
+    folded: dict[int, Known] = {0: row}
     for there in range(1 << len(facts)):
         before = folded.get(there)
         if before is None:  # a fact without what it needs
@@ -467,7 +526,7 @@ def test_a_status_never_goes_back_and_a_final_one_never_changes(case: Case) -> N
         return seen.setdefault(id(known), outcome(known))
 
     kept = []  # so that no id is used twice
-    for before, after, fact in walk(case.facts):
+    for before, after, fact in walk(case.facts, case.row):
         kept += [before, after]
         one, two = told(before), told(after)
         assert PROGRESS[one.status] <= PROGRESS[two.status], (one.status, fact.name, two.status)
@@ -478,12 +537,12 @@ def test_a_status_never_goes_back_and_a_final_one_never_changes(case: Case) -> N
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_the_facts_of_a_call_amount_to_what_happened(case: Case) -> None:
-    over = outcome(rules.fold(one for fact in case.facts for one in fact.news))
+    over = outcome(rules.fold((one for fact in case.facts for one in fact.news), case.row))
     assert (over.status, over.stage) == (case.status, "ended")
     assert (over.unanswered_by, over.ended_by) == (case.unanswered_by, case.ended_by)
     assert over.duration_seconds == case.duration
     assert over.error_code == case.error_code
-    assert (over.answered_at is not None) is (case.status == "completed")
+    assert (over.answered_at is not None) is (case.status == "completed" and case.row != TEST)
     if case.ended is not None:
         assert over.ended_at == NOON + timedelta(seconds=case.ended)
     for name, value in case.more.items():
@@ -503,6 +562,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "parent_call_sid": sids,
     **dict.fromkeys(("initiated_at", "ringing_at", "answered_at", "ended_at", "started_at"), moments),
     **dict.fromkeys(("duration_seconds", "sip_response_code", "error_code", "channels"), counts),
+    "price": st.none() | st.builds(Price, st.integers(0, 5).map(Decimal), st.sampled_from(["EUR", "USD"])),
 }
 legs = st.builds(Leg, **{f.name: VALUES[f.name] for f in fields(Leg)})
 recordings = st.builds(
@@ -511,6 +571,7 @@ recordings = st.builds(
     status=st.none() | st.sampled_from(rules.RECORDING_ORDER),
 )
 KNOWN_VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "is_test": flags,
     "agent": legs,
     "contact": legs,
     "dial_status": statuses,
@@ -657,6 +718,26 @@ def test_a_live_call_says_whose_phone_rings(facts: list[Fact], status: str, stag
     assert (told(*facts).status, told(*facts).stage) == (status, stage)
 
 
+@pytest.mark.parametrize(
+    ("facts", "status", "stage"),
+    [
+        (REP_RINGS, "ringing", "ringing_agent"),
+        (REP_ANSWERS, "ringing", "ringing_agent"),
+        ([*REP_ANSWERS, key("1")], "in-progress", "ringing_agent"),
+        ([*REP_ANSWERS, agent("completed", 8)], "ringing", "ringing_agent"),
+    ],
+)
+def test_a_live_test_call_never_says_that_a_contact_rings(facts: list[Fact], status: str, stage: str) -> None:
+    over = outcome(rules.fold((one for fact in facts for one in fact.news), TEST))
+    assert (over.status, over.stage) == (status, stage)
+
+
+def test_a_test_call_owes_no_question_about_a_contacts_leg() -> None:
+    for facts in ([*REP_ANSWERS, key("1")], [*REP_ANSWERS, key(""), agent("completed", 20)]):
+        assert not questions(situation(*facts, seconds=3600, row=TEST)).contact_leg
+    assert next_look(situation(*REP_ANSWERS, key("1"), agent("completed", 20), row=TEST)) is None
+
+
 def test_the_agent_legs_end_alone_proves_nothing_about_the_conversation() -> None:
     for facts in (REP_ANSWERS, CONTACT_RINGS, TALKING):
         assert not told(*facts, agent("completed", 60, CallDuration="55")).is_final
@@ -728,12 +809,112 @@ def test_a_parameter_that_comes_twice_does_not_block_its_call_for_ever(kind: str
     assert CALLBACKS[kind](twice) == CALLBACKS[kind](last)
 
 
+# --- what it costs ---
+
+FREE = Price(Decimal(0), "USD")
+
+
+def priced(role: str, amount: Any, unit: Any = "USD") -> Fact:
+    """What Twilio says of a leg's price."""
+    return replace(polled(f"{role} price", sid=AGENT, price=amount, price_unit=unit), name=f"{role} {amount} {unit}")
+
+
+@pytest.mark.parametrize(
+    ("amount", "unit", "expected"),
+    [
+        ("-0.03000", "USD", Price(Decimal("0.03"), "USD")),
+        ("-0.200", "EUR", Price(Decimal("0.2"), "EUR")),
+        ("0.014", "BRL", Price(Decimal("0.014"), "BRL")),
+        ("-0", "USD", FREE),
+        (-3, "JPY", Price(Decimal(3), "JPY")),
+        (None, "USD", None),
+        ("", "USD", None),
+        ("-0.03", None, None),
+        ("-0.03", "usd", None),
+        ("-0.03", "DOLLARS", None),
+        ("NaN", "USD", None),
+        ("sNaN", "USD", None),
+        ("-Infinity", "USD", None),
+        ("-1e400", "USD", None),
+        ("-1000000", "USD", None),
+        (True, "USD", None),
+        ({}, "USD", None),
+    ],
+)
+def test_twilios_prices_are_read_as_costs_and_what_is_none_is_none(amount: Any, unit: Any, expected: Any) -> None:
+    assert words.price_of(amount, unit) == expected
+
+
+def test_prices_come_to_the_same_along_every_order_with_every_loss_and_repeat() -> None:
+    # Should Twilio put a price right, the higher one stays: the fence counts too much rather than too little.
+    facts = [priced("agent", "-0.01400"), priced("agent", "-0.02800"), priced("contact", "-0.05000"), *TALKED[-3:]]
+    *_, (_, after, _) = walk(facts)
+    assert spend.price(after, outcome(after)) == Price(Decimal("0.078"), "USD")
+
+
+def cost(*facts: Fact) -> tuple[Price | None, Decimal]:
+    """What is known of a call's price, and what it counts for at 0.20 a minute."""
+    known = rules.fold(one for fact in facts for one in fact.news)
+    return spend.price(known, outcome(known)), spend.charge(known, outcome(known), Decimal("0.20"))
+
+
+def test_a_call_counts_for_what_it_reserved_then_for_its_minutes_then_for_its_price() -> None:
+    for live in ([], [ACCEPTED], REP_ANSWERS, CONTACT_RINGS, TALKING):
+        assert cost(*live) == (None, Decimal("1.00"))
+    long = [*TALKING, contact("completed", 375, CallDuration="360"), dial("completed", agent_is="completed")]
+    assert cost(*long) == (None, Decimal("1.20")), "The agent leg is not over: at least the contact's minutes."
+    short = [*TALKING, contact("completed", 75, CallDuration="60"), dial("completed", agent_is="completed")]
+    assert cost(*short) == (None, Decimal("1.00")), "And no less than it has reserved."
+    assert cost(*long, agent("completed", 376, CallDuration="371")) == (None, Decimal("1.40"))  # 6:11 is 7 minutes
+    assert cost(*TALKED) == (None, Decimal("0.20"))
+    assert cost(*TALKED, priced("agent", "-0.03")) == (None, Decimal("0.20"))
+    both = [priced("agent", "-0.03"), priced("contact", "-0.05")]
+    assert cost(*TALKED, *both) == (Price(Decimal("0.08"), "USD"), Decimal("0.08"))
+
+
+def test_what_nobody_answered_or_nobody_made_costs_nothing() -> None:
+    refused = ours("refused", 0, code=21215, message="country_not_enabled")
+    for end in ([refused], [ours("given up", 200)], [*REP_RINGS, agent("busy", 3)], [*REP_RINGS, agent("canceled", 3)]):
+        assert cost(*end) == (None, Decimal(0))
+    unanswered = [*CONTACT_RINGS, contact("busy", 12), dial("busy", agent_is="in-progress"), agent("completed", 14)]
+    assert cost(*unanswered) == (None, Decimal("0.20")), "The rep's leg was answered."
+    assert cost(*unanswered, priced("agent", "-0.014")) == (Price(Decimal("0.014"), "USD"), Decimal("0.014"))
+
+
+def test_a_call_that_was_given_up_counts_until_then_unless_somebody_tells_of_its_end() -> None:
+    hours = [*TALKING, ours("given up", 5 * 3600)]
+    assert cost(*hours) == (None, Decimal("60.00")), "300 minutes, but the first five seconds."
+    ended = [*hours, agent("completed", 7200, CallDuration="7195")]
+    assert cost(*ended) == (None, Decimal("24.00"))
+    both = [contact("completed", 7200, CallDuration="7185"), priced("agent", "-1"), priced("contact", "-2")]
+    assert cost(*ended, *both) == (Price(Decimal(3), "USD"), Decimal(3))
+    assert cost(*REP_RINGS, ours("given up", 1200)) == (None, Decimal(0)), "Nobody is known to have answered."
+
+
+def test_two_currencies_have_no_sum() -> None:
+    assert cost(*TALKED, priced("agent", "-1", "USD"), priced("contact", "-1", "EUR")) == (None, Decimal("0.20"))
+
+
+def test_a_talk_that_lasts_is_counted_while_it_lasts() -> None:
+    counted = [spend.overtime(Decimal("1.00"), NOON, NOON + timedelta(minutes=minutes)) for minutes in (0, 5, 10, 60)]
+    assert counted == [0, 0, 1, 11]
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [("20", "0.06"), ("60", "0.06"), ("61", "0.03"), ("", "0.06")])
+def test_what_a_minute_cost_is_of_the_minutes_begun(seconds: str, expected: str) -> None:
+    known = rules.fold([*contact("completed", 35, CallDuration=seconds).news, *priced("contact", "-0.06").news])
+    assert spend.per_minute(known.contact) == Decimal(expected)
+    assert spend.per_minute(replace(known.contact, price=FREE)) is None, "What is free says nothing of the next."
+
+
 # --- what is owed ---
 
 
-def situation(*facts: Fact, seconds: float = 0, **changes: Any) -> Situation:
-    """A call of which `facts` are known, the last `seconds` ago."""
-    known = rules.fold(one for fact in facts for one in fact.news)
+def situation(*facts: Fact, seconds: float = 0, priced: bool = True, row: Known = CALL, **changes: Any) -> Situation:
+    """A call of which `facts` are known, the last `seconds` ago; and its price."""
+    known = rules.fold((one for fact in facts for one in fact.news), row)
+    if priced:
+        known = replace(known, **{name: replace(getattr(known, name), price=FREE) for name in ("agent", "contact")})
     given_values: dict[str, Any] = {
         "known": known,
         "outcome": outcome(known),
@@ -784,7 +965,7 @@ def test_the_intervals_begin_anew_with_news() -> None:
 
 def test_a_call_that_owes_nothing_leaves_the_list() -> None:
     for case in CASES.values():
-        after = situation(*case.facts, recording_expected=False)
+        after = situation(*case.facts, row=case.row, recording_expected=False)
         assert next_look(after) is None
         assert not questions(after)
 
@@ -862,6 +1043,41 @@ def test_a_recording_is_missing_where_they_talked_or_nobody_knows_for_how_long(s
     talked = situation(*REP_ANSWERS, key("1"), action, agent("completed", 36), recording_expected=True, seconds=5)
     assert (talked.outcome.status, talked.outcome.duration_seconds) == ("completed", int(seconds) if seconds else None)
     assert (owed.recording_missing(talked), questions(talked).recordings) == (is_missing, is_missing)
+
+
+def test_a_price_is_asked_for_when_the_silence_has_doubled_and_given_up_after_two_days() -> None:
+    start = situation(*TALKED, priced=False)
+    asked = vain_questions(start, until=timedelta(hours=48))
+    minutes = [second / 60 for second, _ in asked]
+    assert minutes == [10, 20, 40, 80, 160, 320, 640, 1280, 2000, 2720]
+    assert all(names == {"price"} for _, names in asked)
+    assert owed.owes_only_price(start)
+    assert next_look(replace(start, now=NOON + timedelta(hours=49))) is None
+    for known in (["agent"], ["contact"], ["agent", "contact"]):
+        told_of = situation(*TALKED, *(priced(role, "-1") for role in known), priced=False, seconds=700)
+        assert questions(told_of).price is (len(known) < 2)
+    for nothing in ([*REP_RINGS, agent("busy", 3)], TALKING, [ours("given up", 200)]):
+        assert not questions(situation(*nothing, priced=False, seconds=900)).price
+
+
+def test_what_a_call_cost_is_asked_for_though_it_was_given_up_before_its_end() -> None:
+    for facts in (REP_RINGS, REP_ANSWERS, CONTACT_RINGS, TALKING):
+        gone = situation(*facts, ours("given up", 5 * 3600), priced=False, seconds=5 * 3600)
+        assert questions(gone) == owed.Questions(price=True)
+        assert owed.owes_only_price(gone)
+        assert spend.unpriced(gone.known) == (True, facts in (CONTACT_RINGS, TALKING))
+        assert all(names == {"price"} for _, names in vain_questions(gone, until=timedelta(hours=43)))
+        assert next_look(replace(gone, now=NOON + timedelta(hours=49))) is None
+        answered = situation(*facts, ours("given up", 5 * 3600), agent("busy", 9), priced=False)
+        assert next_look(answered) is None
+
+
+def test_a_price_takes_no_turn_of_a_missing_recording() -> None:
+    both = situation(*TALKED, priced=False, recording_expected=True)
+    assert not owed.owes_only_price(both)
+    assert next_look(both) == NOON + timedelta(seconds=5)
+    later = replace(both, now=NOON + timedelta(minutes=10), asked=4)
+    assert (questions(later), next_look(later)) == (owed.Questions(price=True), NOON + timedelta(minutes=20))
 
 
 def test_media_that_is_owed_is_fetched_with_growing_patience() -> None:

@@ -2,15 +2,26 @@
 
 import hashlib
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
-from calls.models import CallCount, CallLog, CallRules, JournalEntry, JournalSource, Leg, Play, Recording
+from calls.models import (
+    CallCount,
+    CallLog,
+    CallRules,
+    DaySpend,
+    JournalEntry,
+    JournalSource,
+    Leg,
+    MinuteRate,
+    Play,
+    Recording,
+)
 from crm import audit, tenancy
-from crm.models import ApiToken, AuditEntry, Contact, ContactNumber, DoNotCall, Membership, Opportunity
+from crm.models import ApiToken, AuditEntry, Contact, ContactNumber, DoNotCall, Invitation, Membership, Opportunity
 from crm.tenancy import TenantRow
 from integrations.models import Number, TwilioAccount
 from tests.conftest import Company
@@ -72,7 +83,16 @@ def one_of_each(company: Company) -> dict[type[TenantRow], Any]:
         CallRules.objects.get_or_create()
         audit.note(company.rep, audit.RULES_CHANGED)
         CallCount.objects.create(subject=company.id, window="day", starts_at=datetime.now(UTC))
+        today = datetime.now(UTC).date()
+        DaySpend.objects.get_or_create(day=today)
+        MinuteRate.objects.get_or_create(country="BR", is_costly=False, day=today, defaults={"amount": "0.01400"})
         DoNotCall.objects.create(number=f"+1555{secrets.randbelow(10**7):07}", added_by=company.rep.user)
+        Invitation.objects.create(
+            email=f"invited-{secrets.token_hex(6)}@example.com",
+            invited_by=company.admin.user,
+            digest=secrets.token_hex(32),
+            expires_at=datetime.now(UTC) + timedelta(days=7),
+        )
         Play.objects.create(recording=recording, user=company.rep.user)
         models = (
             Membership,
@@ -84,7 +104,10 @@ def one_of_each(company: Company) -> dict[type[TenantRow], Any]:
             Number,
             CallRules,
             CallCount,
+            DaySpend,
+            MinuteRate,
             DoNotCall,
+            Invitation,
             AuditEntry,
             CallLog,
             Leg,

@@ -62,6 +62,7 @@ def test_me_is_the_member_whom_the_token_stands_for(ours: Company, api_of: ApiOf
         "organization_name": ours.organization.name,
         "role": role,
         "phone_number": member.phone_number,
+        "phone_checked_at": None,
     }
 
 
@@ -449,11 +450,13 @@ def test_an_error_is_told_in_the_language_of_the_request(ours: Company, api_of: 
 
 
 PROMISED = {
-    "/api/v1/me/": {"get"},
-    "/api/v1/contacts/": {"get"},
-    "/api/v1/contacts/{contact_id}/": {"get"},
+    "/api/v1/me/": {"get", "patch"},
+    "/api/v1/contacts/": {"get", "post"},
+    "/api/v1/contacts/{contact_id}/": {"get", "patch"},
+    "/api/v1/opportunities/": {"get", "post"},
+    "/api/v1/opportunities/{opportunity_id}/": {"get", "patch"},
     "/api/v1/calls/": {"get", "post"},
-    "/api/v1/calls/{call_id}/": {"get"},
+    "/api/v1/calls/{call_id}/": {"get", "patch"},
     "/api/v1/calls/{call_id}/hangup/": {"post"},
     "/api/v1/calls/{call_id}/callbacks/": {"get"},
     "/api/v1/calls/{call_id}/recordings/": {"get"},
@@ -499,3 +502,5 @@ def test_what_the_api_answers_is_what_its_document_says(ours: Company, api_of: A
     assert set(schema["Me"]["properties"]) == set(api_of(ours.rep).get("me/").json())
     contact = api_of(ours.rep).get(f"contacts/{ours.contact.pk}/").json()
     assert set(schema["Contact"]["properties"]) == set(contact)
+    deal = api_of(ours.rep).get(f"opportunities/{ours.opportunity.pk}/").json()
+    assert set(schema["Opportunity"]["properties"]) == set(deal)

@@ -1,5 +1,6 @@
 """The do-not-call list: a number, a file of them, and whatever else people upload."""
 
+import time
 from typing import Any
 
 import pytest
@@ -38,6 +39,20 @@ def listed(company: Company) -> list[str]:
         (b"id,Mobile Phone\n11987650000,+5511987654321\n", ["+5511987654321"]),
         (b"sep=;\nname;tel\nx;+5511987654321\n", ["+5511987654321"]),
         (b"My list,,\n,,\nname,phone_number,x\ny,+5511987654321,z\n", ["+5511987654321"]),
+        (
+            b"name,phone,mobile\nx,+551132345678,+5511987654321\ny,+551132345679,\n",
+            ["+551132345678", "+551132345679", "+5511987654321"],
+        ),
+        (
+            b"Phone 1 - Label,Phone 1 - Value,Phone 2 - Value\nwork,+551132345678,+5511987654321\n",
+            ["+551132345678", "+5511987654321"],
+        ),
+        (b"Number of employees;Telefone celular\n1132345678;+5511987654321\n", ["+5511987654321"]),
+        (b"customer number;name;phone\n1132345678;x;+5511987654321\n", ["+5511987654321"]),
+        (b"phone of whoever;x\n+5511987654321;1\n", ["+5511987654321"]),
+        (b"My phone list;\nphone;x\n+5511987654321;1\n", ["+5511987654321"]),
+        (b"sep=;\rnumber;x\r+5511987654321;a\r", ["+5511987654321"]),
+        (b"name,number\rx,+5511987654321\r", ["+5511987654321"]),
     ],
     ids=[
         "plain",
@@ -52,6 +67,14 @@ def listed(company: Company) -> list[str]:
         "two words",
         "sep",
         "a title",
+        "two columns",
+        "an address book",
+        "a number of something",
+        "a number that is none",
+        "more words",
+        "a title that says phone",
+        "an old Mac with sep",
+        "an old Mac",
     ],
 )
 def test_a_file_as_people_have_it(ours: Company, content: bytes, expected: list[str]) -> None:
@@ -93,14 +116,23 @@ def test_of_many_bad_rows_the_first_are_shown(ours: Company) -> None:
         (b'"' + b"a" * 200_000 + b'"\n', 400, "not_a_csv"),
         (b'number\n+5511987654321\n"+551132345678\n' + b"+5511987654322\n" * 200, 400, "not_a_csv"),
         (b"a,b\n11987654321,+5511987654321\n", 400, "not_a_csv"),
+        (b"tax number,the number of it\n11987654321,+5511987654321\n", 400, "not_a_csv"),
+        (b"sep=;\r", 400, "not_a_csv"),
+        (b"1\n" * 1024 * 1024, 413, "file_too_large"),
+        (b"tel,tel,tel,tel,tel\n" + b"1,1,1,1,1\n" * 20_001, 413, "file_too_large"),
     ],
-    ids=["10 MB", "a byte too much", "empty", "blank", "xlsx", "png", "a huge cell", "an open quote", "which column"],
+    ids=[
+        *("10 MB", "a byte too much", "empty", "blank", "xlsx", "png", "a huge cell", "an open quote", "which column"),
+        *("which of two", "nothing but sep", "a million rows", "rows of many numbers"),
+    ],
 )
 def test_what_is_no_list_gets_a_clear_error_and_changes_nothing(
     ours: Company, content: bytes, status: int, code: str | None
 ) -> None:
+    began = time.monotonic()
     answer = upload(ours, content)
     assert answer.status_code == status, answer.content
+    assert time.monotonic() - began < 10, "A million rows took half a minute to read as numbers."
     error = answer.json()["errors"][0]
     assert error["attr"] == "file"
     assert code in (None, error["code"])

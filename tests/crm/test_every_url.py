@@ -12,13 +12,14 @@ from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.admindocs.utils import replace_named_groups
 from django.db import connections
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from calls.addresses import callback_url
 from calls.models import CallLog, Recording
-from crm.models import Contact, DoNotCall, Membership
+from crm.models import Contact, DoNotCall, Invitation, Membership, Opportunity
 from crm.tenancy import tenant_models
 from tests.conftest import Api, Company
 from tests.crm.rows import one_of_each
@@ -28,6 +29,10 @@ MEMBERS = "members only, each their own organization's"
 ADMINS = "an organization's admins only"
 ROW = "one row of an organization: missing for everybody else"
 CALLBACK = "only what the organization's Twilio account has signed"
+LINK = "whoever holds the link of an e-mail"
+STEP = "a step of logging in, or of a way back in, that leads to its beginning"
+PEOPLE = "whoever is signed in, about themselves"
+MANAGERS = "an organization's managers and admins only"
 NOWHERE = "there is nothing"
 
 # What every address is. `api/` answers JSON and 401; the rest are pages, which lead to the log-in.
@@ -36,6 +41,7 @@ ADDRESSES = {
     "api/v1/schema/": OPEN,
     "api/v1/docs/": OPEN,
     "api/v1/me/": MEMBERS,
+    "api/v1/me/test-call/": MEMBERS,
     "api/v1/twilio/": ADMINS,
     "api/v1/twilio/verify/": ADMINS,
     "api/v1/twilio/next-token/": ADMINS,
@@ -46,9 +52,18 @@ ADDRESSES = {
     "api/v1/do-not-call/": MEMBERS,
     "api/v1/do-not-call/import/": ADMINS,
     "api/v1/do-not-call/<uuid:listed_id>/": ROW,
+    "api/v1/organization/": MEMBERS,
+    "api/v1/members/": MANAGERS,
+    "api/v1/members/<uuid:member_id>/": ROW,
+    "api/v1/invitations/": ADMINS,
+    "api/v1/invitations/<uuid:invitation_id>/": ROW,
+    "api/v1/invitations/<uuid:invitation_id>/send/": ROW,
     "api/v1/contacts/": MEMBERS,
     "api/v1/contacts/<uuid:contact_id>/": ROW,
+    "api/v1/opportunities/": MEMBERS,
+    "api/v1/opportunities/<uuid:opportunity_id>/": ROW,
     "api/v1/organization/rules/": MEMBERS,
+    "api/v1/organization/spend/": MEMBERS,
     "api/v1/calls/": MEMBERS,
     "api/v1/calls/<uuid:call_id>/": ROW,
     "api/v1/calls/<uuid:call_id>/hangup/": ROW,
@@ -58,27 +73,75 @@ ADDRESSES = {
     "api/v1/recordings/<uuid:recording_id>/audio": ROW,
     "api/v1/": NOWHERE,
     "^api(?:/|$)": NOWHERE,
-    "webhooks/twilio/{organization_id}/{call_id}/{kind}": CALLBACK,
+    "webhooks/twilio/<organization_id>/calls/<call_id>/<kind>": CALLBACK,
     "": MEMBERS,
     "login/": OPEN,
-    "logout/": MEMBERS,
+    "logout/": STEP,
+    "signup/": OPEN,
+    "account/inactive/": OPEN,
+    "account/confirm/": PEOPLE,
+    "account/email/": PEOPLE,
+    "account/email/sent/": OPEN,
+    "account/email/verify/<str:key>/": LINK,
+    "account/password/": PEOPLE,
+    "account/password/set/": PEOPLE,
+    "account/password/reset/": OPEN,
+    "account/password/reset/sent/": OPEN,
+    "account/password/reset/done/": OPEN,
+    "account/password/reset/<uidb36>-<key>/": LINK,
+    "account/second-factor/": PEOPLE,
+    "account/second-factor/code/": STEP,
+    "account/second-factor/confirm/": PEOPLE,
+    "account/second-factor/app/": PEOPLE,
+    "account/second-factor/app/remove/": PEOPLE,
+    "account/second-factor/recovery-codes/": PEOPLE,
+    "account/second-factor/recovery-codes/new/": PEOPLE,
+    "account/second-factor/recovery-codes/download/": PEOPLE,
     "language/": OPEN,
-    "organization/": MEMBERS,
+    "profile/": MEMBERS,
+    "profile/leave/": MEMBERS,
+    "organization/": ADMINS,
+    "organization/switch/": PEOPLE,
+    "members/": MANAGERS,
+    "members/<uuid:member_id>/": ROW,
+    "members/invitations/<uuid:invitation_id>/": ROW,
+    "invitations/<str:token>/": LINK,
+    "rules/": ADMINS,
+    "audit/": ADMINS,
+    "do-not-call/": MEMBERS,
+    "do-not-call/import/": ADMINS,
+    "do-not-call/<uuid:listed_id>/remove/": ROW,
     "contacts/": MEMBERS,
+    "contacts/new/": MEMBERS,
     "contacts/<uuid:contact_id>/": ROW,
+    "contacts/<uuid:contact_id>/edit/": ROW,
+    "contacts/<uuid:contact_id>/opportunities/new/": ROW,
+    "opportunities/<uuid:opportunity_id>/": ROW,
     "twilio/": ADMINS,
     "twilio/verify/": ADMINS,
     "twilio/next-token/": ADMINS,
     "twilio/promote/": ADMINS,
+    "phone/test/": MEMBERS,
     "calls/": MEMBERS,
     "calls/start/": MEMBERS,
     "calls/live/": MEMBERS,
     "calls/live/dismiss/": MEMBERS,
     "calls/<uuid:call_id>/": ROW,
     "calls/<uuid:call_id>/hangup/": ROW,
+    "calls/<uuid:call_id>/outcome/": ROW,
 }
 # Which row an id in an address means.
-ROWS: dict[str, Any] = {"listed_id": DoNotCall, "contact_id": Contact, "call_id": CallLog, "recording_id": Recording}
+ROWS: dict[str, Any] = {
+    "listed_id": DoNotCall,
+    "contact_id": Contact,
+    "opportunity_id": Opportunity,
+    "call_id": CallLog,
+    "recording_id": Recording,
+    "member_id": Membership,
+    "invitation_id": Invitation,
+}
+# What stands in an e-mail's link; these are of no e-mail.
+LINKED = {"key": "made-up", "uidb36": "1a", "token": "made_up"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -102,7 +165,8 @@ class Address:
 
     def of(self, rows: dict[Any, Any]) -> str:
         """The path that names these rows."""
-        return reverse(self.name, kwargs={name: rows[ROWS[name]].pk for name in self.parameters})
+        known = {name: LINKED[name] if name in LINKED else rows[ROWS[name]].pk for name in self.parameters}
+        return reverse(self.name, kwargs=known)
 
 
 def walk(resolver: URLResolver, prefix: str = "") -> Iterator[Address]:
@@ -115,8 +179,8 @@ def walk(resolver: URLResolver, prefix: str = "") -> Iterator[Address]:
             continue
         assert isinstance(pattern, URLPattern)
         parameters = (*pattern.pattern.converters, *pattern.pattern.regex.groupindex)
-        if "(?P<" in route:  # a regular expression is known by what it takes
-            route = prefix + "/".join(f"{{{name}}}" for name in pattern.pattern.regex.groupindex)
+        if "(?P<" in route:  # a regular expression is read as a path
+            route = prefix + replace_named_groups(str(pattern.pattern)).strip("^$")
         yield Address(route, pattern.name or "", tuple(dict.fromkeys(parameters)))
 
 
@@ -129,7 +193,7 @@ def test_every_address_is_classified() -> None:
     for address in EVERY:
         if address.kind == ROW:
             assert address.parameters, address.route
-        elif address.kind != CALLBACK:
+        elif address.kind not in (CALLBACK, LINK):
             assert not address.parameters, f"{address.route} takes an id: it is one row of somebody's."
 
 
@@ -205,7 +269,9 @@ def test_a_session_that_names_another_organization_than_ones_own_changes_nothing
     assert client.get("/api/v1/me/").json()["organization"] == str(theirs.id)
 
 
-@pytest.mark.parametrize("address", [a for a in EVERY if a.kind in (ROW, MEMBERS, ADMINS)], ids=lambda a: a.route)
+@pytest.mark.parametrize(
+    "address", [a for a in EVERY if a.kind in (ROW, MEMBERS, MANAGERS, ADMINS, PEOPLE)], ids=lambda a: a.route
+)
 def test_nobody_gets_in_without_signing_in(ours: Company, address: Address) -> None:
     rows = one_of_each(ours)
     before = everything_of(ours)
@@ -267,9 +333,9 @@ def test_nobody_works_in_an_organization_that_is_not_theirs(
 ) -> None:
     client = client_of(theirs.admin)
     for wanted in (str(ours.id), "", "x", str(theirs.rep.pk)):
-        assert client.post("/organization/", {"organization": wanted}).status_code == 404
+        assert client.post("/organization/switch/", {"organization": wanted}).status_code == 404
     assert client.get("/api/v1/me/").json()["organization"] == str(theirs.id)
-    assert client.post("/organization/", {"organization": str(theirs.id)}).status_code == 302
+    assert client.post("/organization/switch/", {"organization": str(theirs.id)}).status_code == 302
 
 
 def test_a_page_calls_nobody_elses_contact_and_puts_away_nobody_elses_call(

@@ -8,6 +8,7 @@ import urllib.parse
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from django.db.models import QuerySet
 
 from calls.models import CallLog, JournalEntry
 from crm import tenancy
-from crm.access import member_of_session, memberships_of
+from crm.access import CHOSEN, member_of_session, memberships_of
 from crm.local.folder import Memory
 from crm.models import Contact, ContactNumber, Membership, Opportunity, Organization, User
 from crm.tenancy import MemberKey, NoOrganization, OtherOrganization, TenantKey, TenantRow, tenant_keys, tenant_models
@@ -466,15 +467,22 @@ def test_signing_in_shows_only_the_users_own_memberships_without_the_first_wall(
         assert {row.user_id for row in Membership.objects.all()} == {twice.pk}
 
 
+def session_of(user: User, organization_id: UUID) -> Any:
+    """A request of a signed-in user whose session chose this organization."""
+    return SimpleNamespace(user=user, session={CHOSEN: str(organization_id)})
+
+
 def test_a_user_of_two_organizations_is_in_the_one_that_the_session_chose(
     ours: Company, theirs: Company, twice: User
 ) -> None:
     assert [member.organization_id for member in memberships_of(twice)] == [ours.id, theirs.id]  # by name
     for company, role in ((ours, "rep"), (theirs, "admin")):
-        member = member_of_session(twice, str(company.id))
+        member = member_of_session(session_of(twice, company.id))
         assert member is not None
         assert (member.organization_id, member.role) == (company.id, role)
-    assert member_of_session(theirs.rep.user, str(ours.id)).organization_id == theirs.id  # type: ignore[union-attr]
+    elsewhere = member_of_session(session_of(theirs.rep.user, ours.id))
+    assert elsewhere is not None
+    assert elsewhere.organization_id == theirs.id
 
 
 def test_an_inactive_membership_or_organization_is_no_way_in(ours: Company, theirs: Company, twice: User) -> None:
@@ -483,7 +491,7 @@ def test_an_inactive_membership_or_organization_is_no_way_in(ours: Company, thei
     assert [member.organization_id for member in memberships_of(twice)] == [theirs.id]
     Organization.objects.filter(pk=theirs.id).update(is_active=False)
     assert memberships_of(twice) == []
-    assert member_of_session(twice, str(ours.id)) is None
+    assert member_of_session(session_of(twice, ours.id)) is None
 
 
 # The role

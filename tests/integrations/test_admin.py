@@ -8,7 +8,9 @@ from django.test import Client
 
 from calls.models import CallLog
 from crm import tenancy
-from crm.models import Membership, Organization, User
+from crm.access import member_of_token
+from crm.models import AuditEntry, Membership, Organization, User
+from crm.services import create_token
 from integrations.access import credentials
 from integrations.models import TwilioAccount
 from tests.conftest import Company, phone
@@ -99,6 +101,26 @@ def test_another_account_needs_its_token_and_waits_until_the_calls_are_over(oper
     assert (now.account_sid, now.auth_token, now.api_key_secret) == ("AC" + "b" * 32, "its-own", "")
 
 
+def test_the_operator_changes_members_as_their_admins_would(operator: Client, ours: Company) -> None:
+    token = create_token(member=ours.rep)
+    fields = form_of(ours)
+    place = next(name.split("-")[2] for name, value in fields.items() if value == str(ours.rep.pk))
+    admin = next(name.split("-")[2] for name, value in fields.items() if value == str(ours.admin.pk))
+    kept = operator.post(page_of(ours), fields | {f"-1-{admin}-role": "rep"})
+    assert "last admin" in kept.content.decode()
+    gone = {name: value for name, value in fields.items() if name != f"-1-{place}-is_active"}
+    gone |= {f"-1-{place}-user": str(ours.rep2.user_id)}
+    assert operator.post(page_of(ours), gone | {"name": "Renamed"}).status_code == 302
+    with tenancy.inside(ours.id):
+        row = Membership.objects.get(pk=ours.rep.pk)
+        assert (row.is_active, row.user_id) == (False, ours.rep.user_id)
+        assert row.sessions_ended_at is not None
+        said = {entry.action: entry.details for entry in AuditEntry.objects.filter(who="")}
+    assert member_of_token(token) is None
+    assert said["member.changed"] == {"member": ours.rep.user.email, "is_active": False, "before": {"is_active": True}}
+    assert said["organization.changed"]["name"] == "Renamed"
+
+
 def test_a_country_that_is_none_is_refused(operator: Client, ours: Company) -> None:
     answer = operator.post(page_of(ours), form_of(ours) | {"region": "zz"})
     assert answer.status_code == 200
@@ -175,7 +197,7 @@ def test_a_new_person_is_written_down_in_small_letters_and_signs_in_however_they
     user.email = f"MIXED-{tag}@example.com"
     user.save()
     for typed in (f"mixed-{tag}@example.com", f"MIXED-{tag}@EXAMPLE.com"):
-        answer = Client().post("/login/", {"username": typed, "password": "a long pass phrase"})
+        answer = Client().post("/login/", {"login": typed, "password": "a long pass phrase"})
         assert answer.status_code == 302, typed
 
 

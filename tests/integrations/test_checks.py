@@ -11,7 +11,7 @@ from calls import webhooks
 from crm import tenancy
 from integrations import checks
 from integrations.access import account_of, numbers_of
-from integrations.services import connect_twilio
+from integrations.services.connect import connect_twilio
 from integrations.twilio.errors import TwilioNotConnected
 from tests.conftest import Api, Company, World, make_company
 
@@ -274,7 +274,7 @@ def test_an_api_key_makes_the_calls(world: World, company: Company) -> None:
 
 
 def test_what_comes_and_what_is_refused_is_shown(ours: Company) -> None:
-    from integrations.services import note_callbacks
+    from integrations.services.rotate import note_callbacks
     from tests.calls.test_webhooks import post, said_of
     from tests.crm.rows import make_call
 

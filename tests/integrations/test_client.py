@@ -14,9 +14,9 @@ import pytest
 from calls.models import CallLog, JournalEntry
 from crm import tenancy
 from crm.models import Membership
-from integrations import services
 from integrations.access import Credentials, credentials
 from integrations.models import TwilioAccount
+from integrations.services.connect import BadCredentials
 from integrations.twilio import client, errors
 from tests.conftest import Api, Company
 from tests.crm.rows import make_call
@@ -298,7 +298,7 @@ def test_an_address_that_is_none_is_our_mistake_and_nothing_is_sent(
 
 @pytest.mark.parametrize("token", ["seña", "日本", "two words", "a\x00b", "line\nbreak", "x" * 129])
 def test_a_token_that_no_header_carries_is_not_stored(ours: Company, token: str) -> None:
-    with pytest.raises(services.BadCredentials) as refused:
+    with pytest.raises(BadCredentials) as refused:
         ours.connect(auth_token=token)
     assert refused.value.field == "auth_token"
     assert token not in str(refused.value)

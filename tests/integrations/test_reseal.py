@@ -96,7 +96,7 @@ def test_a_dump_without_the_keys_is_useless(only_these: tuple[Company, Company],
             [held] = cursor.fetchone()
             assert not [secret for secret in secrets if secret in held], table
     settings.FIELD_ENCRYPTION_KEYS = [new_key("another")]
-    from integrations.vault import SealBroken
+    from crm.vault import SealBroken
 
     with pytest.raises(SealBroken):
         credentials(only_these[0].id)

@@ -9,9 +9,10 @@ from django.db import IntegrityError, connections
 from django.utils import timezone
 
 from crm import tenancy
-from integrations import services
+from crm.errors import AppError
 from integrations.access import account_of, callback_credentials
 from integrations.models import TwilioAccount
+from integrations.services import rotate
 from tests.calls.test_webhooks import post, said_of, sign
 from tests.conftest import Api, Company, World, callbacks_of, eventually, read_call
 from tests.crm.rows import make_call
@@ -31,14 +32,14 @@ def age_promotion(company: Company) -> None:
     """Let the time pass in which what was signed with the old token may still be tried again."""
     with tenancy.inside(company.id):
         TwilioAccount.objects.update(
-            next_signed_at=timezone.now() - services.PROMOTION_OVERLAP - timedelta(seconds=1),
+            next_signed_at=timezone.now() - rotate.PROMOTION_OVERLAP - timedelta(seconds=1),
         )
 
 
 @pytest.fixture
 def rotating(ours: Company) -> Company:
     """An organization with a second token beside its own."""
-    services.set_next_token(organization=ours.organization, next_auth_token=NEXT)
+    rotate.set_next_token(organization=ours.organization, next_auth_token=NEXT)
     return ours
 
 
@@ -56,10 +57,10 @@ def test_both_tokens_are_accepted_and_no_third(rotating: Company) -> None:
 def test_the_old_token_goes_by_itself_minutes_after_twilio_signed_with_the_new_one(rotating: Company) -> None:
     call = make_call(rotating)
     post(rotating, call.pk, "agent", said_of(rotating, call), token=NEXT)
-    services.note_callbacks(rotating.id)
+    rotate.note_callbacks(rotating.id)
     assert row_of(rotating).secret("auth_token") == rotating.auth_token, "What is tried again may be signed with it."
     age_promotion(rotating)
-    services.note_callbacks(rotating.id)
+    rotate.note_callbacks(rotating.id)
     row = row_of(rotating)
     assert (row.secret("auth_token"), row.secret("next_auth_token")) == (NEXT, "")
     callback_credentials.clear()  # as another process, seconds later
@@ -86,15 +87,15 @@ def test_the_next_token_can_be_forgotten(rotating: Company) -> None:
 
 def test_what_another_process_remembers_of_a_rotation_never_costs_the_token(rotating: Company) -> None:
     """The way in which the token was once erased: promoted here, while another process still took it for the next."""
-    services.promote_token(organization=rotating.organization, now=True)
-    services.note_signed(rotating.id, NEXT)
-    services.note_signed(rotating.id, rotating.auth_token)  # the old one, remembered elsewhere
+    rotate.promote_token(organization=rotating.organization, now=True)
+    rotate.note_signed(rotating.id, NEXT)
+    rotate.note_signed(rotating.id, rotating.auth_token)  # the old one, remembered elsewhere
     row = row_of(rotating)
     assert row.signed_at
     assert row.next_signed_at is None
     with tenancy.inside(rotating.id):
         TwilioAccount.objects.update(last_callback_at=None)
-    services.note_callbacks(rotating.id)
+    rotate.note_callbacks(rotating.id)
     assert row_of(rotating).secret("auth_token") == NEXT
 
 
@@ -143,7 +144,7 @@ def test_what_was_sealed_as_one_token_is_not_opened_as_the_other(rotating: Compa
     with tenancy.inside(rotating.id):
         row = TwilioAccount.objects.get()
         row.sealed_auth_token = row.sealed_next_auth_token
-        with pytest.raises(services.AppError, match="not sealed for this row"):
+        with pytest.raises(AppError, match="not sealed for this row"):
             row.secret("auth_token")
 
 
@@ -165,7 +166,7 @@ def test_a_rotation_at_twilio_loses_no_call_and_no_callback(running: World, comp
     assert {call_before, call_after} == {"completed"}
     assert row_of(company).next_signed_at
     age_promotion(company)
-    services.note_callbacks(company.id)
+    rotate.note_callbacks(company.id)
     assert row_of(company).secret("auth_token") == NEXT
 
 

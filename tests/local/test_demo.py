@@ -104,6 +104,33 @@ def test_nothing_is_left_when_the_demo_is_ended(
     assert file.exists() == (to == "demo")
 
 
+def test_there_is_something_to_look_at_and_a_second_start_adds_nothing(
+    ourselves: User, folder: Path, tmp_path: Path
+) -> None:
+    seen = []
+    for name in ("first.json", "second.json"):
+        file = tmp_path / name
+        with make_demo(ourselves, folder, "--ready-file", str(file)) as process:
+            said = ready(process, file)
+            admins = [one for one in said["members"] if one["role"] == "admin"]
+            seen.append([asked(said["web_url"], one["api_token"]) for one in admins])
+            os.killpg(process.pid, signal.SIGINT)
+            process.communicate(timeout=15)
+    assert seen[0] == seen[1]
+    assert [len(pages) for pages in seen[0]] == [2, 2]
+    assert all(all(pages) for pages in seen[0])
+
+
+def asked(web_url: str, token: str) -> list[list[str]]:
+    """The ids on the first pages of calls and contacts."""
+    found = []
+    for path in ("calls", "contacts"):
+        request = urllib.request.Request(f"{web_url}/api/v1/{path}/", headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            found.append([one["id"] for one in json.load(answer)["results"]])
+    return found
+
+
 def test_a_process_that_dies_ends_the_demo_with_its_log(ourselves: User, folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "ready.json"
     with make_demo(ourselves, folder, "--ready-file", str(file)) as process:

@@ -71,9 +71,9 @@ def test_a_person_logs_in_and_out(ours):
     ours.rep.user.set_password("a-long-pass-phrase")
     ours.rep.user.save()
     client = Client()
-    wrong = client.post("/login/", {"username": ours.rep.user.email, "password": "wrong"})
+    wrong = client.post("/login/", {"login": ours.rep.user.email, "password": "wrong"})
     assert "do not match" in wrong.content.decode()
-    right = client.post("/login/", {"username": ours.rep.user.email, "password": "a-long-pass-phrase"})
+    right = client.post("/login/", {"login": ours.rep.user.email, "password": "a-long-pass-phrase"})
     assert right["Location"] == "/contacts/"
     assert client.post("/logout/")["Location"] == "/login/"
     assert client.get("/contacts/").status_code == 302
@@ -100,9 +100,41 @@ def test_search_finds_names_and_fragments_of_numbers(ours, client_of):
     assert "Nobody matches “&lt;nobody&gt;”" in page
 
 
+def test_a_number_that_no_contact_has_can_be_typed_and_called(ours, client_of):
+    """As people write it; one that a contact has is that contact's."""
+    client = client_of(ours.rep)
+    typed = client.get("/contacts/", {"q": "(011) 3234-5678"}).content.decode()
+    assert 'aria-label="Call +55 11 3234-5678"' in typed
+    assert 'name="to" value="+551132345678"' in typed
+    assert 'name="contact"' not in typed
+    known = client.get("/contacts/", {"q": f"0{ours.contact_number[3:]}"}).content.decode()
+    assert f'name="contact" value="{ours.contact.pk}"' in known
+    assert "No contact of yours" not in known
+    for nobody in ("1234", "Ana 1132345678", "+55 11 3234-56789012"):
+        assert 'name="to"' not in client.get("/contacts/", {"q": nobody}).content.decode()
+
+
+def test_a_fragment_that_is_a_local_number_too_hides_nobody(ours, client_of):
+    """The contact in New York is found by what was typed; the number in Rio that it also is can still be called."""
+    with tenancy.inside(ours.id):
+        abroad = Contact.objects.create(name="Ana of New York")
+        ContactNumber.objects.create(contact=abroad, number="+12125551234")
+    client = client_of(ours.rep)
+    page = client.get("/contacts/", {"q": "2125551234"}).content.decode()
+    assert f'name="contact" value="{abroad.pk}"' in page
+    assert 'name="to" value="+552125551234"' in page
+    assert page.count("No contact of yours has this number") == 1
+    with tenancy.inside(ours.id):
+        ContactNumber.objects.create(contact=ours.contact, number="+552125551234")
+    page = client.get("/contacts/", {"q": "2125551234"}).content.decode()
+    assert f'name="contact" value="{abroad.pk}"' in page
+    assert f'name="contact" value="{ours.contact.pk}"' in page
+    assert "No contact of yours" not in page
+
+
 def test_contacts_come_in_pages_without_a_gap(ours, client_of, monkeypatch):
     """Two of the same name on both sides of a page's end."""
-    monkeypatch.setattr("calls.views.PAGE_ROWS", 2)
+    monkeypatch.setattr("calls.views_contacts.PAGE_ROWS", 2)
     with tenancy.inside(ours.id):
         for _ in range(4):
             Contact.objects.create(name="Same Name")
@@ -221,11 +253,11 @@ def test_members_of_several_organizations_switch_between_their_own(ours, theirs,
     """And into no other."""
     client = client_of(ours.rep)
     assert "switch-organization" not in client.get("/contacts/").content.decode()
-    assert client.post("/organization/", {"organization": theirs.id}).status_code == 404
+    assert client.post("/organization/switch/", {"organization": theirs.id}).status_code == 404
     with tenancy.inside(theirs.id):
         Membership.objects.create(user=ours.rep.user, role="rep", phone_number=phone())
     assert theirs.organization.name in client.get("/contacts/").content.decode()
-    assert client.post("/organization/", {"organization": theirs.id})["Location"] == "/contacts/"
+    assert client.post("/organization/switch/", {"organization": theirs.id})["Location"] == "/contacts/"
     assert "Contact of Theirs" in client.get("/contacts/").content.decode()
 
 

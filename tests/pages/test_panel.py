@@ -43,6 +43,29 @@ OVER = [
 ]
 
 
+TEST = {"is_test": True}
+LIVE += [
+    (TEST | {"status": "queued"}, "Queued"),
+    (TEST | {"status": "initiated", "stage": "ringing_agent", "agent": "initiated"}, "Calling your phone +55 11"),
+    (TEST | {"status": "initiated", "stage": "ringing_agent", "agent": "initiated"}, "pick up and press a key"),
+    (TEST | {"status": "ringing", "stage": "ringing_agent", "agent": "ringing"}, "Your phone is ringing"),
+    (TEST | {"status": "ringing", "stage": "ringing_agent", "agent": "in-progress"}, "You answered: press a key"),
+    (TEST | {"status": "in-progress", "stage": "ringing_agent", "agent": "in-progress"}, "Your phone works"),
+    (TEST | {"status": "ringing", "stage": "ringing_agent", "agent": "completed"}, "Asking Twilio how the test call"),
+]
+OVER += [
+    (TEST | {"status": "completed", "duration_seconds": 0}, "Your phone works"),
+    (TEST | {"status": "no-answer", "unanswered_by": "agent", "agent": "no-answer"}, "You didn&#x27;t answer"),
+    (TEST | {"status": "no-answer", "unanswered_by": "agent", "agent": "completed"}, "no key was pressed"),
+    (
+        TEST | {"status": "no-answer", "unanswered_by": "agent", "agent": "completed", "ended_by": "agent"},
+        "You hung up before you pressed a key",
+    ),
+    (TEST | {"status": "busy", "unanswered_by": "agent"}, "Your phone was busy"),
+    (TEST | {"status": "canceled"}, "Canceled"),
+]
+
+
 @pytest.mark.parametrize(("values", "sentence"), LIVE)
 def test_a_live_call_says_whose_phone_rings(ours, client_of, make_call, values, sentence):
     """And asks again in a second."""
@@ -322,3 +345,33 @@ def test_a_stuck_call_is_told_in_portuguese(ours, client_of, make_call):
     page = client_of(ours.rep).get("/contacts/", headers={"Accept-Language": "pt-br"}).content.decode()
     assert "A Twilio não confirmou sua última ligação para Contact of Ours." in page
     assert "Encerrar essa ligação" in page
+
+
+def test_a_test_call_has_a_page_without_a_contact(ours, client_of, make_call):
+    """It says what became of it, and offers no second call to one's own phone as if that were somebody's."""
+    call = make_call(is_test=True, status="completed", duration_seconds=0, agent="completed")
+    page = client_of(ours.rep).get(f"/calls/{call.pk}/").content.decode()
+    assert "<h1>Test call</h1>" in page
+    assert "Phone works" in page
+    assert "A test call is not recorded." in page
+    for word in ("Call again", "Talk time", "Contact answered", "Call with"):
+        assert word not in page
+    assert client_of(ours.rep2).get(f"/calls/{call.pk}/").status_code == 404
+
+
+def test_the_set_up_page_ends_with_a_test_call(ours, client_of):
+    """With the phone, when it was checked, and the button; without a phone there is none to press."""
+    client = client_of(ours.admin)
+    page = client.get("/twilio/").content.decode()
+    assert "not checked yet" in page
+    assert 'action="/phone/test/"' in page
+    with tenancy.inside(ours.id):
+        mine = Membership.objects.filter(pk=ours.admin.pk)
+        mine.update(phone_checked_at=timezone.now())
+    page = client.get("/twilio/").content.decode()
+    assert "checked on <time" in page
+    with tenancy.inside(ours.id):
+        mine.update(phone_number="")
+    page = client.get("/twilio/").content.decode()
+    assert "There is no phone on your profile yet." in page
+    assert "disabled data-blocked" in page.split('action="/phone/test/"')[1]

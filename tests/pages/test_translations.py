@@ -53,7 +53,7 @@ def sources() -> set[str]:
         for path in (ROOT / app).rglob("*.py"):
             if "simulator" not in path.parts and "migrations" not in path.parts:
                 found.update(marked(path.read_text()))
-    for path in (ROOT / "templates").rglob("*.html"):
+    for path in (*(ROOT / "templates").rglob("*.html"), *(ROOT / "templates").rglob("*.txt")):
         found.update(marked_in_template(path.read_text()))
     return found
 

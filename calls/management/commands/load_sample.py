@@ -4,13 +4,15 @@ import json
 import secrets
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
+from calls.sample.history import load_history
 from crm import tenancy
+from crm.accounts import vouch_for_email
 from crm.models import ApiToken, Contact, ContactNumber, Membership, Opportunity, Organization, Role, User
 from crm.services import create_token
-from integrations.services import connect_twilio
+from integrations.services.connect import connect_twilio
 
 PASSWORD = "click-to-call"  # noqa: S105 - of the sample's log-ins, printed by `make demo`
 TOKEN_NAME = "sample"  # noqa: S105 - what the sample's tokens are for
@@ -63,6 +65,12 @@ class Command(BaseCommand):
         "as one JSON object. For demos only: every log-in has the same password."
     )
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the command line's options."""
+        parser.add_argument(
+            "--history", action="store_true", help="add contacts, opportunities and 90 days of calls, once"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Make the rows and print what a demo needs to know."""
         sample: dict[str, list[Any]] = {"organizations": [], "members": [], "contacts": []}
@@ -110,11 +118,14 @@ class Command(BaseCommand):
                         "api_token": create_token(member=member, name=TOKEN_NAME),
                     }
                 )
+            if options["history"]:
+                load_history(organization)
         self.stdout.write(json.dumps(sample))
 
     def _user(self, email: str, name: str) -> User:
-        user = User.objects.filter(email=email).first()
-        return user or User.objects.create_user(email, PASSWORD, name=name)
+        user = User.objects.filter(email=email).first() or User.objects.create_user(email, PASSWORD, name=name)
+        vouch_for_email(user)
+        return user
 
     def _member(self, user: User, role: str, phone: str) -> Membership:
         member, _ = Membership.objects.get_or_create(user=user, defaults={"role": role, "phone_number": phone})

@@ -35,4 +35,4 @@ class Command(BaseCommand):
         self.stdout.write(f"{made.organization.name} ({made.organization.slug}), {made.organization.pk}")
         self.stdout.write(f"Admin: {made.admin.user.email}")
         self.stdout.write(f"Password: {made.password}" if made.password else "They log in with the password they have.")
-        self.stdout.write("Next, the admin connects Twilio: log in, and follow “Twilio” at the top.")
+        self.stdout.write("Next, the admin connects Twilio: log in, and follow “Settings” at the top.")

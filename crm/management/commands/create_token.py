@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from crm import audit, tenancy
 from crm.access import memberships_of
 from crm.models import User
 from crm.services import create_token
@@ -29,4 +30,7 @@ class Command(BaseCommand):
         member = next((m for m in members if wanted in (m.organization.slug, str(m.organization_id))), None)
         if member is None:
             raise CommandError(f"{options['email']} is not an active member of an organization called {wanted}.")
-        self.stdout.write(create_token(member=member, name=options["name"]))
+        with tenancy.inside(member.organization_id):
+            token = create_token(member=member, name=options["name"])
+            audit.note(None, audit.TOKEN_CREATED, member=member.user.email, name=options["name"])
+        self.stdout.write(token)

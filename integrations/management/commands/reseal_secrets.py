@@ -4,16 +4,18 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from crm.accounts import reseal_second_factors
 from crm.models import Organization
-from integrations.services import reseal_secrets
-from integrations.vault import SealBroken
+from crm.vault import SealBroken
+from integrations.services.connect import reseal_secrets
 
 
 class Command(BaseCommand):
     """`manage.py reseal_secrets`."""
 
     help = (
-        "Seals every organization's secrets with the first of FIELD_ENCRYPTION_KEYS. To replace a key: put the new one"
+        "Seals every organization's secrets, and people's second factors, with the first of FIELD_ENCRYPTION_KEYS."
+        " To replace a key: put the new one"
         " first and restart all processes, run this, take the old one out, restart. It may run while everything else"
         " does, be stopped and run again: what is done is skipped. The exit status is 1 while a secret is left that"
         " none of the keys opens."
@@ -35,6 +37,10 @@ class Command(BaseCommand):
             if done and organizations % 100 == 0:
                 self.stdout.write(f"{organizations} organizations …")
         self.stdout.write(f"{secrets} secrets of {organizations} organizations sealed anew.")
+        try:
+            self.stdout.write(f"{reseal_second_factors()} secrets of second factors sealed anew.")
+        except SealBroken as broken:
+            raise CommandError(f"A second factor: {broken}") from broken
         if unreadable:
             raise CommandError(
                 f"{len(unreadable)} organizations have secrets that none of the keys opens: add their key, or have"

@@ -15,15 +15,14 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from crm import tenancy
-from integrations import vault
+from crm import tenancy, vault
+from crm.vault import SealBroken, seal, unseal
 from integrations.access import callback_credentials, credentials
 from integrations.models import TwilioAccount
-from integrations.services import connect_twilio
-from integrations.vault import SealBroken, seal, unseal
+from integrations.services.connect import connect_twilio
 from tests.conftest import Company
 
-PLACE: dict[str, Any] = {"organization_id": uuid4(), "table": "a_table", "column": "a_column"}
+PLACE: dict[str, Any] = {"owner": uuid4(), "table": "a_table", "column": "a_column"}
 OLD, NEW = (f"{name}:{base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()}" for name in ("old", "new"))
 TOKEN = "0123456789abcdef0123456789abcdef"
 
@@ -45,7 +44,7 @@ def test_the_same_secret_never_looks_the_same() -> None:
     assert len({seal(TOKEN, **PLACE) for _ in range(100)}) == 100
 
 
-@pytest.mark.parametrize("elsewhere", [{"organization_id": uuid4()}, {"table": "other"}, {"column": "other"}])
+@pytest.mark.parametrize("elsewhere", [{"owner": uuid4()}, {"table": "other"}, {"column": "other"}])
 def test_a_sealed_value_is_worthless_in_another_place(elsewhere: dict[str, Any]) -> None:
     with pytest.raises(SealBroken):
         unseal(seal(TOKEN, **PLACE), **PLACE | elsewhere)
@@ -135,7 +134,7 @@ def test_a_malformed_key_is_said_to_be_one_without_showing_it(settings: Any, key
         seal(TOKEN, **PLACE)
     assert KEY not in str(problem.value)
     [found] = vault.check_keys()
-    assert (found.id, found.msg) == ("integrations.E001", str(problem.value))
+    assert (found.id, found.msg) == ("crm.E006", str(problem.value))
 
 
 def test_good_keys_pass_the_check(settings: Any) -> None:
@@ -165,7 +164,7 @@ def test_no_process_starts_with_malformed_keys(tmp_path: Path, start: list[str])
             check=False,
         )
         assert ended.returncode != 0
-        assert "integrations.E001" in ended.stderr, ended.stderr
+        assert "crm.E006" in ended.stderr, ended.stderr
         assert KEY not in ended.stderr + ended.stdout
 
 

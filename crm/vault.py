@@ -1,7 +1,7 @@
 """Secrets at rest: AES-256-GCM, bound to the row that they belong to, with keys that can be rotated.
 
-A sealed value reads `key id:base64url(nonce + ciphertext)`. The organization, table and column are its associated
-data, so that somebody who can write the database cannot move one organization's token into another's row.
+A sealed value reads `key id:base64url(nonce + ciphertext)`. Its owner (an organization), table and column are its
+associated data, so that somebody who can write the database cannot move one organization's token into another's row.
 """
 
 import base64
@@ -71,15 +71,15 @@ def check_keys(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     try:
         _keys(tuple(settings.FIELD_ENCRYPTION_KEYS))
     except ImproperlyConfigured as problem:
-        return [Error(str(problem), hint="The README says how a key is made.", id="integrations.E001")]
+        return [Error(str(problem), hint="The README says how a key is made.", id="crm.E006")]
     return []
 
 
-def seal(secret: str, *, organization_id: UUID, table: str, column: str) -> str:
-    """Encrypt `secret` with the first key for one column of one organization's row."""
+def seal(secret: str, *, owner: UUID | str, table: str, column: str) -> str:
+    """Encrypt `secret` with the first key for one column of its owner's row."""
     key_id, key = next(iter(_keys(tuple(settings.FIELD_ENCRYPTION_KEYS)).items()))
     nonce = os.urandom(NONCE_BYTES)
-    sealed = nonce + key.encrypt(nonce, secret.encode(), _bound_to(organization_id, table, column))
+    sealed = nonce + key.encrypt(nonce, secret.encode(), _bound_to(owner, table, column))
     return f"{key_id}:{base64.urlsafe_b64encode(sealed).decode()}"
 
 
@@ -88,7 +88,7 @@ def is_current(sealed: str) -> bool:
     return sealed.partition(":")[0] == next(iter(_keys(tuple(settings.FIELD_ENCRYPTION_KEYS))))
 
 
-def unseal(sealed: str, *, organization_id: UUID, table: str, column: str) -> str:
+def unseal(sealed: str, *, owner: UUID | str, table: str, column: str) -> str:
     """Decrypt what `seal` made for the same place, with whichever key made it. Raises: SealBroken."""
     key_id, _, encoded = sealed.partition(":")
     key = _keys(tuple(settings.FIELD_ENCRYPTION_KEYS)).get(key_id)
@@ -97,7 +97,7 @@ def unseal(sealed: str, *, organization_id: UUID, table: str, column: str) -> st
         raise SealBroken(f"No key {key_id!r} among FIELD_ENCRYPTION_KEYS.")
     try:
         raw = _decoded(encoded)
-        bound = _bound_to(organization_id, table, column)
+        bound = _bound_to(owner, table, column)
         return key.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], bound).decode()
     except (InvalidTag, binascii.Error, ValueError):
         # Neither the value nor the reason: both say something about the secret.
@@ -105,5 +105,5 @@ def unseal(sealed: str, *, organization_id: UUID, table: str, column: str) -> st
         raise SealBroken("This value was not sealed for this row.") from None
 
 
-def _bound_to(organization_id: UUID, table: str, column: str) -> bytes:
-    return f"{organization_id}/{table}/{column}".encode()
+def _bound_to(owner: UUID | str, table: str, column: str) -> bytes:
+    return f"{owner}/{table}/{column}".encode()
