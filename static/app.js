@@ -113,9 +113,10 @@
   });
 
   // --- days are the reader's: the server is told which zone that is ---
-  for (const field of document.querySelectorAll("input[data-zone]")) {
-    field.value = new Intl.DateTimeFormat().resolvedOptions().timeZone || "";
-  }
+  const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone || "";
+  const secure = location.protocol === "https:" ? "; secure" : "";
+  document.cookie = `zone=${encodeURIComponent(zone)}; path=/; max-age=31536000; samesite=lax${secure}`;
+  for (const field of document.querySelectorAll("input[data-zone]")) field.value = zone;
 
   localize(document);
 })();

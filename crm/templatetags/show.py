@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from django import template
 from django.templatetags.static import static
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -39,15 +40,14 @@ def clock(seconds: int | None) -> str:
 
 @register.simple_tag
 def moment(at: datetime | None, style: str = "short") -> SafeString:
-    """Show a time in UTC; `static/app.js` rewrites it in the reader's own zone and language.
+    """Show a time in the reader's zone, UTC while that is not known; `static/app.js` rewrites it in their language.
 
     `style`: `short` (day and minutes), `long` (with seconds).
     """
     if at is None:
         return format_html('<span class="muted">{}</span>', "–")
-    at = at.astimezone(UTC)
-    text = at.strftime("%Y-%m-%d %H:%M:%S UTC" if style == "long" else "%Y-%m-%d %H:%M UTC")
-    return format_html('<time datetime="{}" data-style="{}">{}</time>', at.isoformat(), style, text)
+    text = timezone.localtime(at).strftime("%Y-%m-%d %H:%M:%S %Z" if style == "long" else "%Y-%m-%d %H:%M %Z")
+    return format_html('<time datetime="{}" data-style="{}">{}</time>', at.astimezone(UTC).isoformat(), style, text)
 
 
 @register.simple_tag

@@ -280,3 +280,27 @@ def test_a_user_without_organization_is_told_so_and_an_operator_shown_the_admin(
     assert "/admin/" not in answer.content.decode()
     User.objects.filter(pk=user.pk).update(is_staff=True)
     assert 'href="/admin/"' in client.get("/contacts/").content.decode()
+
+
+def test_times_are_those_of_the_readers_own_zone(ours, client_of, full_call):
+    """The browser's zone comes in a cookie, as JavaScript encodes it; one that no zone has leaves UTC."""
+    with tenancy.inside(ours.id):
+        type(full_call).objects.filter(pk=full_call.pk).update(ended_at="2026-05-03T01:46:00Z")
+    client = client_of(ours.rep)
+    for cookie, shown in (
+        ("", "2026-05-03 01:46:00 UTC"),
+        ("America%2FSao_Paulo", "2026-05-02 22:46:00 -03"),
+        ("Asia/Tokyo", "2026-05-03 10:46:00 JST"),
+        ("../../etc/passwd", "2026-05-03 01:46:00 UTC"),
+    ):
+        client.cookies["zone"] = cookie
+        page = client.get(f"/calls/{full_call.pk}/").content.decode()
+        assert f'<time datetime="2026-05-03T01:46:00+00:00" data-style="long">{shown}</time>' in page
+
+
+def test_the_api_speaks_utc_whatever_zone_the_reader_is_in(ours, client_of, full_call):
+    """The cookie is for pages."""
+    client = client_of(ours.rep)
+    client.cookies["zone"] = "Asia/Tokyo"
+    client.get("/calls/")
+    assert client.get(f"/api/v1/calls/{full_call.pk}/").json()["created_at"].endswith("Z")
