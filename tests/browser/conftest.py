@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 from crm.local.services import Services
 from crm.local.stack import Stack
@@ -23,7 +23,7 @@ PATIENCE = 20_000  # milliseconds until a page must show something; other tests 
 PHONE, DESK = {"width": 375, "height": 812}, {"width": 1440, "height": 900}
 
 
-def stack_on(name: str) -> Stack:
+def stack_on(name: str, *, history: bool = False) -> Stack:
     """A stack that has not started, on a new database and a folder of this name."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     database = f"{name}_{worker}"
@@ -47,6 +47,7 @@ def stack_on(name: str) -> Stack:
         ),
         web_port=None,
         simulator_port=None,
+        history=history,
     )
     stack.environment |= {
         "PUBLIC_BASE_URL": stack.web_url,
@@ -82,14 +83,19 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """`open_page(address)`: a browser of its own; what a page logs as an error fails the test."""
+    """`open_page(address)`: a browser of its own; what a page logs as an error fails the test, but of `quiet` paths."""
     errors: list[str] = []
 
-    def at(address: str, *, viewport: Any = DESK, language: str = "en") -> Page:
+    def at(address: str, *, viewport: Any = DESK, language: str = "en", quiet: str = "\n") -> Page:
         context = browser.new_context(viewport=viewport, locale=language)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(f"{page.url}: {error}"))
-        page.on("console", lambda said: errors.append(f"{page.url}: {said.text}") if said.type == "error" else None)
+
+        def note(said: ConsoleMessage) -> None:
+            if said.type == "error" and quiet not in (said.location or {}).get("url", ""):
+                errors.append(f"{page.url}: {said.text}")
+
+        page.on("console", note)
         page.goto(address)
         return page
 
