@@ -1,5 +1,6 @@
 """The set-up page of an organization's Twilio account, for its admins."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
@@ -21,6 +22,16 @@ from integrations.services.connect import connect_twilio, refuse_bad_token
 from integrations.services.rotate import promote_token, set_next_token
 
 NUMBERS_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of the set-up: where it is on the page, and whether it is done, wrong or still to do."""
+
+    anchor: str
+    title: str
+    is_done: bool
+    is_wrong: bool = False
 
 
 @page
@@ -102,6 +113,23 @@ def _verified(request: Any) -> HttpResponse:
     return redirect("twilio")
 
 
+def _steps(member: Membership, account: TwilioAccount) -> list[Step]:
+    """Return what it takes until calls work, as far as it is known: nothing is done that nobody has seen done."""
+    wrong = {one["check"] for one in account.checks if one["result"] == checks.FAILED}
+    asked = {one["check"] for one in account.checks if one["result"] != checks.UNKNOWN}
+
+    def checked(anchor: str, title: str, *parts: str) -> Step:
+        return Step(anchor, title, asked.issuperset(parts) and not wrong.intersection(parts), bool(wrong & {*parts}))
+
+    signed = account.signed_at is not None
+    return [
+        checked("account-title", _("Account"), "account"),
+        checked("numbers-title", _("Numbers"), "numbers", "caller_id"),
+        Step("test-title", _("Test call"), member.phone_checked_at is not None),
+        Step("webhook-title", _("Callbacks"), signed, not signed and "origin" in wrong),
+    ]
+
+
 def _shown(
     request: Any,
     account: TwilioAccount | None,
@@ -111,8 +139,11 @@ def _shown(
 ) -> HttpResponse:
     with tenancy.inside(request.member.organization_id):
         numbers = list(access.numbers_of(request.member.organization_id)[: NUMBERS_SHOWN + 1])
+    steps = _steps(request.member, account) if account else []
     context = {
         "account": account,
+        "steps": steps,
+        "done": sum(one.is_done for one in steps),
         "form": form or ConnectForm(account=account),
         "next_form": next_form or NextTokenForm(),
         "findings": checks.worded(account.checks) if account else [],

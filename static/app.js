@@ -94,6 +94,14 @@
   });
   document.addEventListener("htmx:oobAfterSwap", setClock);
 
+  // --- what has to be entered elsewhere is copied ---
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button[data-copy]");
+    if (!button) return;
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = button.dataset.done;
+  });
+
   // --- the menu closes like one ---
   document.addEventListener("click", (event) => {
     for (const menu of document.querySelectorAll("details.menu[open]")) {

@@ -1,10 +1,12 @@
 """The set-up page: connected, verified and rotated by an admin in a browser's session, against the simulated Twilio."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from crm import tenancy
 from crm.models import Membership
@@ -44,6 +46,27 @@ def test_an_admin_connects_from_nothing(world: World, company: Company, client_o
         account = account_of(company.id)
         assert account
         assert (account.records_calls, account.confirms_with_key) == (True, False)
+
+
+def test_the_set_up_says_what_is_left(world: World, company: Company, client_of: Sessions) -> None:
+    """Nothing is called done that nobody has seen done."""
+    browser = client_of(company.admin)
+
+    def steps() -> list[str]:
+        page = browser.get("/twilio/").content.decode()
+        listed = page.split('<ol class="findings">')[1].split("</ol>")[0]
+        return re.findall(r'href="#([a-z]+)-title".*?<span class="muted">(.*?)</span>', listed)
+
+    browser.post("/twilio/", typed(company, auth_token="wrong"))
+    assert steps()[0] == ("account", "does not work")
+    browser.post("/twilio/", typed(company))
+    assert steps() == [("account", "done"), ("numbers", "done"), ("test", "to do"), ("webhook", "to do")]
+    assert "2 of 4 done" in browser.get("/twilio/").content.decode()
+    with tenancy.inside(company.id):
+        Membership.objects.filter(pk=company.admin.pk).update(phone_checked_at=timezone.now())
+        TwilioAccount.objects.update(signed_at=timezone.now())
+    assert {said for _, said in steps()} == {"done"}
+    assert "Everything is set up" in browser.get("/twilio/").content.decode()
 
 
 def test_a_wrong_token_is_saved_and_never_says_success(world: World, company: Company, client_of: Sessions) -> None:
