@@ -81,7 +81,8 @@ def test_tests_are_imported_by_nothing() -> None:
 
 @pytest.mark.parametrize("entry", ["api", "views", "tasks", "webhooks", "admin", "urls", "page_urls", "webhook_urls"])
 def test_whoever_is_asked_first_leaves_the_network_and_the_sql_to_others(entry: str) -> None:
-    network = ("requests", "urllib3", "urllib.request", "http.client", "integrations.twilio.client", "redis")
+    twilio = ("integrations.twilio.client", "integrations.twilio.line", "integrations.twilio.media")
+    network = ("requests", "urllib3", "urllib.request", "http.client", "redis", *twilio)
     for app in APPS:
         if f"{app}.{entry}" in SOURCES:
             assert culprits(*network, among=(f"{app}.{entry}",)) == {}

@@ -19,8 +19,8 @@ from calls.reconcile.parts import Joined
 from crm import tenancy
 from crm.errors import AppError
 from integrations.access import Credentials, credentials
-from integrations.twilio import client
 from integrations.twilio.errors import TwilioRejected
+from integrations.twilio.media import Media, recording_media
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def _visit(account: Credentials, recording: Recording, until: float) -> Visit:
 def _download(account: Credentials, recording: Recording, until: float) -> None:
     """Keep what comes until `until` as parts. Raises: AppError, with what came before it kept; Overtaken."""
     known: dict[str, Any] = {"version": recording.media_version, "total": recording.media_total}
-    with client.recording_media(account, recording.recording_sid, after=_kept(recording), **known) as media:
+    with recording_media(account, recording.recording_sid, after=_kept(recording), **known) as media:
         if media is None:
             return
         if media.start == 0:
@@ -132,7 +132,7 @@ def _download(account: Credentials, recording: Recording, until: float) -> None:
             _note(recording, media_total=_kept(recording) if media.total is None else media.total)
 
 
-def _start_over(recording: Recording, media: client.Media) -> None:
+def _start_over(recording: Recording, media: Media) -> None:
     """Forget the parts of other media, or of a Twilio that sends the whole each time."""
     old = recording.media_parts
     if old:

@@ -20,7 +20,7 @@ from calls.reconcile.apply import apply_callbacks
 from crm import tenancy
 from crm.models import Contact, ContactNumber, Membership, Opportunity
 from integrations.models import TwilioAccount
-from integrations.twilio import client as twilio_client
+from integrations.twilio import line
 from tests.conftest import Api, Company, World, callbacks_of, eventually, make_company, phone, read_call, read_journal
 from tests.crm.rows import make_call, make_recording
 
@@ -425,7 +425,7 @@ def test_a_twilio_that_cannot_be_reached_made_no_call_and_the_rep_is_free(
 def test_a_call_whose_answer_did_not_come_is_unconfirmed_and_never_dialled_again(
     world: World, company: Company, api_of: ApiOf, monkeypatch: pytest.MonkeyPatch, fault: str, made: int
 ) -> None:
-    monkeypatch.setattr(twilio_client, "READ_SECONDS", 1.0)  # five in production: the same, only sooner
+    monkeypatch.setattr(line, "READ_SECONDS", 1.0)  # five in production: the same, only sooner
     world.twilio.phone(company.rep.phone_number, does="manual")
     world.twilio.faults({"on": "create", "do": fault, "times": None, "account": company.account_sid})
     before = creates(world)

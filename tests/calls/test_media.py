@@ -36,7 +36,7 @@ from calls.reconcile.parts import Joined
 from crm import tenancy, wake
 from crm.celery import app
 from integrations.models import TwilioAccount
-from integrations.twilio import client
+from integrations.twilio import media
 from tests.calls.driving import apply, due, let_pass, send_callback
 from tests.calls.test_reconcile import live_calls
 from tests.calls.test_webhooks import somebody_waits_for_a_lock
@@ -326,7 +326,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second per visit instead of 20, and 0.3 s of silence instead of 5."""
     monkeypatch.setattr(module, "VISIT_SECONDS", 0.5)
-    monkeypatch.setattr(client, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(media, "READ_SECONDS", 0.3)
 
 
 # --- resumed ---

@@ -23,8 +23,8 @@ from calls.models import DueCall, Recording
 from calls.reconcile.media import store_recordings
 from crm import tenancy
 from integrations.access import credentials
-from integrations.twilio import client
 from integrations.twilio.errors import TwilioUnconfirmed
+from integrations.twilio.media import recording_media
 from tests.calls.driving import apply, check, due, let_pass, over_at_twilio, send_callback
 from tests.calls.test_reconcile import dropped, live_calls, rest
 from tests.conftest import Company, World, eventually, make_company, read_call
@@ -452,11 +452,11 @@ def test_a_redirect_to_a_media_host_is_followed_without_our_credentials(
             settings.TWILIO_API_BASE_URL = f"http://127.0.0.1:{twilio.server_port}"
             account = credentials(ours.id)
             assert account is not None
-            with client.recording_media(account, "RE" + "0" * 32) as answer:
+            with recording_media(account, "RE" + "0" * 32) as answer:
                 assert answer is not None
                 assert (answer.start, answer.total, b"".join(answer.body)) == (0, 4, b"RIFF")
             # The rest of a recording is asked for behind the same redirect.
-            with client.recording_media(account, "RE" + "0" * 32, after=2, version='"1"') as answer:
+            with recording_media(account, "RE" + "0" * 32, after=2, version='"1"') as answer:
                 assert answer is not None
                 assert answer.start == 0, "It knows no ranges."
             for number, ranged in ((0, [None, None]), (1, ["bytes=2-", '"1"'])):
@@ -479,7 +479,7 @@ def test_a_length_that_the_body_does_not_keep_is_no_media(ours: Company, setting
         assert account is not None
 
         def fetch() -> None:
-            with client.recording_media(account, "RE" + "0" * 32) as answer:
+            with recording_media(account, "RE" + "0" * 32) as answer:
                 assert answer is not None
                 list(answer.body)
 

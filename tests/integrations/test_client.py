@@ -18,6 +18,7 @@ from integrations.access import Credentials, credentials
 from integrations.models import TwilioAccount
 from integrations.services.connect import BadCredentials
 from integrations.twilio import client, errors
+from integrations.twilio.media import recording_media
 from tests.conftest import Api, Company
 from tests.crm.rows import make_call
 
@@ -282,7 +283,7 @@ def test_a_token_that_no_header_carries_is_a_refusal_and_nothing_is_sent(
     assert token not in caplog.text
     account = credentials(ours.id)
     assert account is not None
-    with pytest.raises(errors.TwilioRejected), client.recording_media(account, "RE" + "0" * 32):
+    with pytest.raises(errors.TwilioRejected), recording_media(account, "RE" + "0" * 32):
         pass
 
 
