@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from calls import api, api_rules
+from calls import api, api_recordings, api_rules
 
 urlpatterns = [
     path("organization/rules/", api_rules.Rules.as_view(), name="api-rules"),
@@ -11,8 +11,8 @@ urlpatterns = [
     path("calls/", api.CallList.as_view(), name="api-calls"),
     path("calls/<uuid:call_id>/", api.CallDetail.as_view(), name="api-call"),
     path("calls/<uuid:call_id>/hangup/", api.CallHangup.as_view(), name="api-hangup"),
-    path("calls/<uuid:call_id>/callbacks/", api.CallCallbacks.as_view(), name="api-callbacks"),
-    path("calls/<uuid:call_id>/recordings/", api.CallRecordings.as_view(), name="api-recordings"),
-    path("recordings/<uuid:recording_id>/", api.RecordingDetail.as_view(), name="api-recording"),
-    path("recordings/<uuid:recording_id>/audio", api.RecordingAudio.as_view(), name="api-audio"),
+    path("calls/<uuid:call_id>/callbacks/", api_recordings.CallCallbacks.as_view(), name="api-callbacks"),
+    path("calls/<uuid:call_id>/recordings/", api_recordings.CallRecordings.as_view(), name="api-recordings"),
+    path("recordings/<uuid:recording_id>/", api_recordings.RecordingDetail.as_view(), name="api-recording"),
+    path("recordings/<uuid:recording_id>/audio", api_recordings.RecordingAudio.as_view(), name="api-audio"),
 ]

@@ -176,7 +176,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
-    # Recordings are served by calls/api.py only, never by a URL of the storage.
+    # Recordings are served by calls/api_recordings.py only, never by a URL of the storage.
     "recordings": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": env.str("RECORDINGS_ROOT", default=str(BASE_DIR / ".data" / "recordings"))},

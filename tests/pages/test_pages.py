@@ -180,8 +180,8 @@ def test_foreign_rows_are_missing(ours, theirs, client_of, make_call):
 
 def test_history_pages_and_counts_with_a_cap(ours, client_of, make_call, monkeypatch):
     """Older calls by key."""
-    monkeypatch.setattr("calls.views.PAGE_ROWS", 2)
-    monkeypatch.setattr("calls.views.COUNTED", 2)
+    monkeypatch.setattr("calls.views_history.PAGE_ROWS", 2)
+    monkeypatch.setattr("calls.views_history.COUNTED", 2)
     made = [make_call(status="completed", duration_seconds=5) for _ in range(3)]
     client = client_of(ours.rep)
     first = client.get("/calls/")
