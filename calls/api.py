@@ -130,8 +130,8 @@ class WrapUpSerializer(serializers.ModelSerializer[CallLog]):
         fields = ["disposition", "notes"]
 
 
-class CallList(generics.GenericAPIView[CallLog]):
-    """The calls that I may see, and the button that starts one."""
+class MyCalls(generics.GenericAPIView[CallLog]):
+    """The calls that I may see, and what they can be narrowed by."""
 
     serializer_class = CallSerializer
     filterset_class = CallFilter
@@ -142,6 +142,10 @@ class CallList(generics.GenericAPIView[CallLog]):
         if getattr(self, "swagger_fake_view", False):  # the OpenAPI document is made without a member
             return QuerySet(CallLog).none()
         return queries.calls(member_of(self.request))
+
+
+class CallList(MyCalls):
+    """The calls that I may see, and the button that starts one."""
 
     @extend_schema(operation_id="calls_list", responses=CallSerializer(many=True))
     @in_organization

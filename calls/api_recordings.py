@@ -7,7 +7,6 @@ from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import generics, serializers, status
-from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -17,7 +16,7 @@ from calls.models import DeletedWhy, JournalEntry, JournalSource, Recording
 from calls.reconcile.retention import delete_recording
 from crm import tenancy
 from crm.access import require_admin
-from crm.api import KeysetPages
+from crm.api import KeysetPages, WhateverIsAccepted
 from crm.doors import in_organization, member_of
 from integrations.twilio.words import timestamp
 
@@ -112,14 +111,6 @@ class CallRecordings(generics.GenericAPIView[Recording]):
         call = access.get_call(member_of(request), call_id)
         page = self.paginate_queryset(queries.recordings(call))
         return self.get_paginated_response(RecordingSerializer(page, many=True).data)
-
-
-class WhateverIsAccepted(DefaultContentNegotiation):
-    """There is one form of a recording, so `Accept` has nothing to choose; errors about it are JSON like all others."""
-
-    def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
-        """Take the first, whatever the request accepts."""
-        return renderers[0], renderers[0].media_type
 
 
 class RecordingDetail(generics.GenericAPIView[Recording]):

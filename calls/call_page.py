@@ -1,4 +1,4 @@
-"""What the page of one call tells: its journal with what each entry changed, and where its recording is."""
+"""What is told of one call, on its page and in the history's drawer: its recordings, who heard them, its journal."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -7,13 +7,36 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from calls import journal, sentences
+from calls import journal, queries, sentences
 from calls.models import CallLog, CallStatus, JournalEntry, Recording, RecordingStatus
 from calls.rules.explain import Told, Word, explain
+from crm import audit
+from crm.models import Membership
 from integrations.twilio.words import News, timestamp
 
 # How long after its end a call's page waits for the recording.
 RECORDING_COMES = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A recording, how it stands, and who deleted it.
+
+    `state`: playable, forbidden (this role may not play it), deleted, absent, failed, recording, processing, lost.
+    """
+
+    recording: Recording
+    state: str
+    deleted_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Somebody had to do with a recording: `what` is one of the audit's actions."""
+
+    who: str
+    what: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +63,42 @@ class Entry:
     parameters: list[tuple[str, sentences.Shown]]
     is_news: bool
     lines: list[Line] = field(default_factory=list)
+
+
+def recordings(member: Membership, call: CallLog, rows: list[Recording], listeners: list[Heard]) -> dict[str, Any]:
+    """Return what the part with a call's recordings shows to `member`: each with its state, and what may be done."""
+    rules = queries.rules()
+    may_play, is_watched = member.is_at_least(rules.may_play), queries.is_watched(call)
+    deleted_by = next((one.who for one in listeners if one.what == audit.RECORDING_DELETED), "")
+    return {
+        "recordings": [
+            Shown(one, _state(call, one, may_play=may_play, is_watched=is_watched), deleted_by) for one in rows
+        ],
+        "may_download": may_play and member.is_at_least(rules.may_download),
+        "no_recording": "" if rows else no_recording(call),
+    }
+
+
+def _state(call: CallLog, one: Recording, *, may_play: bool, is_watched: bool) -> str:
+    if one.deleted_at:
+        return "deleted"
+    if one.stored_at:
+        return "playable" if may_play else "forbidden"
+    if one.status in (RecordingStatus.ABSENT, RecordingStatus.FAILED):
+        return str(one.status)
+    if one.status == RecordingStatus.IN_PROGRESS and call.is_live:
+        return "recording"
+    return "processing" if is_watched else "lost"
+
+
+def heard(member: Membership, call: CallLog) -> list[Heard]:
+    """Return who played, downloaded or deleted its recordings, by the audit, newest first."""
+    entries = queries.heard(call)
+    people = audit.people(member) if entries else {}
+    return [
+        Heard(str(people.get(one.user_id) or one.who) if one.user_id else _("The system"), one.action, one.at)
+        for one in entries
+    ]
 
 
 def told(call: CallLog, entries: list[JournalEntry]) -> list[Entry]:

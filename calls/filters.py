@@ -1,4 +1,4 @@
-"""What the list of calls can be narrowed by."""
+"""What the list of calls can be narrowed by: one set of filters for the REST list, the page and the file."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -6,11 +6,15 @@ from typing import Any
 import django_filters
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django_filters.fields import IsoDateTimeField
 
-from calls.models import CallLog, CallStatus, Direction
+from calls import queries
+from calls.models import LIVE, CallLog, CallStatus, Direction, Disposition, Party
 from crm.numbers import digits_in
+
+LONGEST_SEARCH = 100
+LONGEST_CALL = 2**31 - 1  # seconds that PostgreSQL's integer holds
 
 
 class MomentField(IsoDateTimeField):
@@ -51,18 +55,44 @@ class TrueOrFalseFilter(django_filters.BooleanFilter):
     field_class = TrueOrFalseField
 
 
+class SecondsFilter(django_filters.NumberFilter):
+    """By whole seconds of talk time."""
+
+    field_class = forms.IntegerField
+
+    def __init__(self, lookup_expr: str) -> None:
+        limits = {"min_value": 0, "max_value": LONGEST_CALL}
+        super().__init__(field_name="duration_seconds", lookup_expr=lookup_expr, **limits)
+
+    def get_max_validator(self) -> None:
+        """The limits above are the field's own."""
+
+
 class CallFilter(django_filters.FilterSet):
-    """Filters of `GET /api/v1/calls/`; times are ISO 8601, durations seconds."""
+    """Filters of `GET /api/v1/calls/`; times are ISO 8601, durations seconds of talk time."""
 
     status = django_filters.MultipleChoiceFilter(choices=CallStatus.choices)
     direction = django_filters.ChoiceFilter(choices=Direction.choices)
     contact = django_filters.UUIDFilter(field_name="contact_id")
     user = django_filters.UUIDFilter(field_name="user_id")
+    number = django_filters.CharFilter(
+        method="by_number", max_length=LONGEST_SEARCH, help_text="Part of the contact's number or of the caller ID."
+    )
+    disposition = django_filters.MultipleChoiceFilter(choices=Disposition.choices)
+    is_live = TrueOrFalseFilter(method="by_life", help_text="Whether the call is under way.")
+    needs_outcome = TrueOrFalseFilter(
+        method="by_debt", help_text="Whether the call is over and its rep has not said how it went."
+    )
+    unanswered_by = django_filters.MultipleChoiceFilter(choices=Party.choices)
+    duration_min = SecondsFilter("gte")
+    duration_max = SecondsFilter("lte")
     has_recording = TrueOrFalseFilter(field_name="recording_sid", lookup_expr="isnull", exclude=True)
     created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
     created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
     is_test = TrueOrFalseFilter()
-    search = django_filters.CharFilter(method="by_name_or_number")
+    search = django_filters.CharFilter(
+        method="by_name_or_number", help_text="Part of the contact's name, or of either number, as typed."
+    )
 
     class Meta:
         model = CallLog
@@ -75,8 +105,17 @@ class CallFilter(django_filters.FilterSet):
 
     def by_name_or_number(self, queryset: QuerySet[CallLog], name: str, value: str) -> QuerySet[CallLog]:
         """Match the contact's name, or part of either number as typed."""
-        matches = Q(contact__name__icontains=value)
+        return queries.matching(queryset, name=value, digits=digits_in(value))
+
+    def by_number(self, queryset: QuerySet[CallLog], name: str, value: str) -> QuerySet[CallLog]:
+        """Match part of either number; what has no digit in it is no number's part."""
         digits = digits_in(value)
-        if digits:
-            matches |= Q(to_number__contains=digits) | Q(from_number__contains=digits)
-        return queryset.filter(matches)
+        return queries.matching(queryset, digits=digits) if digits else queryset.none()
+
+    def by_life(self, queryset: QuerySet[CallLog], name: str, value: bool) -> QuerySet[CallLog]:
+        """Match the calls that are under way, or those that are over."""
+        return queryset.filter(status__in=LIVE) if value else queryset.exclude(status__in=LIVE)
+
+    def by_debt(self, queryset: QuerySet[CallLog], name: str, value: bool) -> QuerySet[CallLog]:
+        """Match the calls whose outcome is owed, or all the others."""
+        return queryset.filter(queries.OWED) if value else queryset.exclude(queries.OWED)

@@ -18,6 +18,7 @@ urlpatterns = [
     path("calls/live/", views.live, name="live-call"),
     path("calls/live/dismiss/", views.dismiss, name="dismiss-call"),
     path("calls/<uuid:call_id>/", views_history.call, name="call"),
+    path("calls/<uuid:call_id>/player/", views_history.player, name="call-player"),
     path("calls/<uuid:call_id>/outcome/", views.outcome, name="wrap-up"),
     path("calls/<uuid:call_id>/hangup/", views.hangup, name="hang-up"),
 ]

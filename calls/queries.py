@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
@@ -18,10 +19,12 @@ from calls.models import (
     JournalEntry,
     MinuteRate,
     Recording,
+    Stage,
 )
 from calls.rules import spend
+from crm import audit
 from crm.errors import InvalidNumber
-from crm.models import Membership, Organization
+from crm.models import AuditEntry, Membership, Organization
 from crm.numbers import described
 from integrations.twilio.words import CENT_PARTS
 
@@ -43,6 +46,63 @@ def calls(member: Membership) -> QuerySet[CallLog]:
 def conversations(member: Membership) -> QuerySet[CallLog]:
     """Return the calls that `member` may see without anybody's test calls."""
     return calls(member).filter(is_test=False)
+
+
+# Over, and its rep has not said how it went. What the network has told counts for nothing: the rep confirms it.
+OWED = Q(stage=Stage.ENDED, disposition="", is_test=False, user__isnull=False)
+
+
+def matching(rows: QuerySet[CallLog], *, digits: str, name: str = "") -> QuerySet[CallLog]:
+    """Narrow `rows` to calls with these digits in either number, or with this in the contact's name."""
+    matches = Q(contact__name__icontains=name) if name else Q(pk__in=[])
+    if digits:
+        matches |= Q(to_number__contains=digits) | Q(from_number__contains=digits)
+    return rows.filter(matches)
+
+
+# The columns of an exported call, and where each comes from.
+EXPORTED = {
+    "id": "id",
+    "created_at": "created_at",
+    "started_at": "started_at",
+    "answered_at": "answered_at",
+    "ended_at": "ended_at",
+    "direction": "direction",
+    "status": "status",
+    "rep": "user__name",
+    "rep_email": "user__email",
+    "contact": "contact__name",
+    "company": "contact__company",
+    "from_number": "from_number",
+    "to_number": "to_number",
+    "duration_seconds": "duration_seconds",
+    "unanswered_by": "unanswered_by",
+    "ended_by": "ended_by",
+    "outcome": "disposition",
+    "notes": "notes",
+    "opportunity": "opportunity__title",
+    "recording_seconds": "recording_duration",
+    "price": "price",
+    "price_unit": "price_unit",
+    "error_code": "error_code",
+    "contact_id": "contact_id",
+    "opportunity_id": "opportunity_id",
+}
+
+
+def exported(rows: QuerySet[CallLog]) -> QuerySet[CallLog, tuple[Any, ...]]:
+    """Return calls as rows of a file, the id first."""
+    return rows.select_related(None).prefetch_related(None).values_list(*EXPORTED.values())
+
+
+def heard(call: CallLog) -> list[AuditEntry]:
+    """Return who played, downloaded or deleted a recording of `call`, newest first; a hundred at most.
+
+    An entry is younger than what it is about, and ids are ordered by time.
+    """
+    actions = (audit.RECORDING_PLAYED, audit.RECORDING_DOWNLOADED, audit.RECORDING_DELETED)
+    rows = AuditEntry.objects.filter(action__in=actions, pk__gt=call.pk, details__call=str(call.pk))
+    return list(rows.order_by("-id")[:100])
 
 
 def live_call(member: Membership) -> CallLog | None:

@@ -10,6 +10,7 @@ from drf_spectacular.utils import extend_schema
 from drf_standardized_errors.formatter import ExceptionFormatter
 from drf_standardized_errors.handler import ExceptionHandler
 from rest_framework import exceptions, generics, pagination, serializers
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -37,6 +38,14 @@ class KeysetPages(pagination.CursorPagination):
             return super().paginate_queryset(queryset, request, view)
         except (ValidationError, DataError) as error:  # a position that is no value of the column
             raise exceptions.NotFound(self.invalid_cursor_message) from error
+
+
+class WhateverIsAccepted(DefaultContentNegotiation):
+    """A file has one form, so `Accept` has nothing to choose; errors about it are JSON like all others."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
+        """Take the first, whatever the request accepts."""
+        return renderers[0], renderers[0].media_type
 
 
 class ErrorHandler(ExceptionHandler):

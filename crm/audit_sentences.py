@@ -73,6 +73,7 @@ SAID: dict[str, tuple[Any, Any]] = {
     ),
     audit.REFUSED: (gettext_lazy("Refused"), gettext_lazy("%(who)s was refused: %(refusal)s")),
     audit.EXPORTED: (gettext_lazy("Audit exported"), gettext_lazy("%(who)s exported the audit")),
+    audit.CALLS_EXPORTED: (gettext_lazy("Calls exported"), gettext_lazy("%(who)s exported calls: %(count)s")),
 }
 
 

@@ -196,7 +196,7 @@ def test_a_calls_page_shows_legs_journal_and_player(ours, client_of, full_call):
     page = client_of(ours.rep).get(f"/calls/{full_call.pk}/").content.decode()
     assert "4:31" in page
     assert "2026-11-21 04:46:00 UTC" in page
-    assert '<audio controls preload="metadata" src="/api/v1/recordings/' in page
+    assert '<audio controls preload="none" src="/api/v1/recordings/' in page
     assert 'hx-trigger="every 1s"' not in page.split('id="call"')[1].split(">")[0]
 
 
