@@ -128,7 +128,10 @@ class Server(Stack):
         database, broker = os.environ["DATABASE_URL"], os.environ["CELERY_BROKER_URL"]
         folder = Path(os.environ["STATIC_ROOT"]).parent
         super().__init__(
-            Services(database, os.environ["DATABASE_OWNER_URL"], broker, folder), web_port=None, simulator_port=None
+            Services(database, os.environ["DATABASE_OWNER_URL"], broker, folder),
+            web_port=None,
+            simulator_port=None,
+            live_port=None,
         )
         # Signatures are computed over the public address, which is not where we listen, as behind any proxy.
         self.environment["PUBLIC_BASE_URL"] = settings.PUBLIC_BASE_URL

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -16,6 +17,11 @@ from crm import audit
 from crm.access import memberships_of_session
 from crm.accounts import SecondFactorRequired, has_second_factor
 from crm.errors import AppError, NotAllowed
+
+
+def live_updates(request: HttpRequest) -> dict[str, str]:
+    """Tell every template where live updates come from; empty: from nowhere."""
+    return {"live_url": settings.LIVE_URL}
 
 
 def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

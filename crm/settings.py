@@ -42,6 +42,14 @@ _public = urlsplit(PUBLIC_BASE_URL)
 if _public.scheme not in ("http", "https") or not _public.hostname or _public.path or _public.query:
     raise ImproperlyConfigured("PUBLIC_BASE_URL must be an origin such as https://crm.example.com, without a path.")
 _https = _public.scheme == "https"
+# Where browsers reach live updates (crm/asgi.py): a path of the same host, or another address of the same site. Empty:
+# pages ask every second or ten.
+LIVE_URL = env.str("LIVE_URL", default="")
+_live = urlsplit(LIVE_URL)
+if LIVE_URL and not (_live.path.startswith("/") and _live.scheme in ("", "http", "https") and not _live.query):
+    raise ImproperlyConfigured(
+        "LIVE_URL must be a path such as /live/, or an address such as https://live.crm.example/."
+    )
 
 # `id:base64url(32 bytes)`, comma separated; the first encrypts, all decrypt. See crm/vault.py.
 FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS")
@@ -99,6 +107,7 @@ TEMPLATES = [
                 "django.template.context_processors.i18n",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "crm.pages.live_updates",
             ],
         },
     }
@@ -115,6 +124,8 @@ if DATABASE_OWNER_URL:
     # Tests: the owner makes and migrates the database, the application's role uses it.
     DATABASES["owner"]["TEST"] = {"DEPENDENCIES": []}
     DATABASES["default"]["TEST"] = {"MIRROR": "owner"}
+# LISTEN needs a connection that stays the same: past a pooler which lends one for a transaction at a time.
+LIVE_DATABASE = env.db_url_config(env.str("DATABASE_DIRECT_URL", default="") or env.str("DATABASE_URL"))
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "crm.User"
@@ -281,6 +292,7 @@ CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
         "img-src": [SELF, "data:"],
+        "connect-src": [SELF, *([f"{_live.scheme}://{_live.netloc}"] if _live.netloc else [])],
         "object-src": [NONE],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],

@@ -319,13 +319,14 @@ def _world() -> Iterator[World]:
         Services(f"{base}/{name}", None, os.environ["CELERY_BROKER_URL"], folder),
         web_port=None,
         simulator_port=None,
+        live_port=None,
         speed=SPEED,
     )
     stack.sample = {"organizations": []}
     # The names that a test process shares with the web server; its address is known only now.
     settings.PUBLIC_BASE_URL = stack.web_url
     settings.TWILIO_API_BASE_URL = stack.simulator_url
-    stack.environment |= {"PUBLIC_BASE_URL": stack.web_url}
+    stack.environment |= {"PUBLIC_BASE_URL": stack.web_url, "LIVE_URL": stack.live_url}
     try:
         for process in ("simulator", "web"):
             stack.launch(process)

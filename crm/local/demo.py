@@ -18,11 +18,11 @@ from crm.local import services, watchdog
 from crm.local.child import LocalError
 from crm.local.folder import FolderInUse, default_data_dir, write_private
 from crm.local.once import CallFailed, Once
-from crm.local.stack import SIMULATOR_PORT, WEB_PORT, Stack
+from crm.local.stack import LIVE_PORT, SIMULATOR_PORT, WEB_PORT, Stack
 
 DESCRIPTION = """\
 Starts PostgreSQL and Valkey (from wheels, in a data folder of this checkout), migrates, loads sample data, and runs
-web, worker, beat and a simulated Twilio, until Ctrl-C. Rings nobody and costs nothing.
+web, live updates, worker, beat and a simulated Twilio, until Ctrl-C. Rings nobody and costs nothing.
 """
 EPILOG = """\
 Environment: DATABASE_URL with DATABASE_OWNER_URL, and CELERY_BROKER_URL, replace the servers started here;
@@ -64,6 +64,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--simulator-port", type=int, default=SIMULATOR_PORT, metavar="P", help="(default: %(default)s; 0: any)"
     )
+    parser.add_argument("--live-port", type=int, default=LIVE_PORT, metavar="P", help="(default: %(default)s; 0: any)")
     parser.add_argument("--data-dir", type=Path, metavar="D", help="(default: .data, or a folder of your user's)")
     parser.add_argument(
         "--end-with", type=int, metavar="PID", help="end when this process does; make's own, for `make demo`"
@@ -104,6 +105,7 @@ def run(options: argparse.Namespace) -> int:
         runs.services,
         web_port=options.web_port or None,
         simulator_port=options.simulator_port or None,
+        live_port=options.live_port or None,
         history=not options.once,
         say=say,
     )
@@ -133,6 +135,7 @@ def ready_information(stack: Stack) -> dict[str, Any]:
     """Return what a script needs in order to drive the demo."""
     return {
         "web_url": stack.web_url,
+        "live_url": stack.live_url,
         "simulator_url": stack.simulator_url,
         "simulated": stack.simulated,
         "database_url": stack.services.database_url,
@@ -172,7 +175,7 @@ def summary(ready: dict[str, Any]) -> str:
         lines.append(f"  Phones     {ready['simulator_url']}/")
     else:
         lines.append(f"  Twilio     {ready['simulator_url']}")
-    lines += [f"  API        {ready['web_url']}/api/v1/docs/", ""]
+    lines += [f"  API        {ready['web_url']}/api/v1/docs/", f"  Live       {ready['live_url']}", ""]
     names = {organization["id"]: organization["name"] for organization in ready["organizations"]}
     for organization, name in names.items():
         lines.append(f"  {name}")

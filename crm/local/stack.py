@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from crm.local import watchdog
 from crm.local.child import Child, ChildFailed, LocalError, stop_all
@@ -22,6 +22,7 @@ from crm.local.services import Services, given
 
 WEB_PORT = 8000
 SIMULATOR_PORT = 8001
+LIVE_PORT = 8002
 START_SECONDS = 60.0
 STEP_SECONDS = 120.0
 
@@ -29,7 +30,7 @@ STEP_SECONDS = 120.0
 PLAN: watchdog.Plan = ((SIGTERM, 1.2),)
 
 
-def environment(services: Services, *, web_url: str, twilio_url: str) -> dict[str, str]:
+def environment(services: Services, *, web_url: str, twilio_url: str, live_url: str = "") -> dict[str, str]:
     """Return the environment of the project's own processes: the public contract's names, nothing of the owner's.
 
     `SECRET_KEY`, `FIELD_ENCRYPTION_KEYS`, `PUBLIC_BASE_URL` and the folders are taken from our own environment if it
@@ -42,6 +43,8 @@ def environment(services: Services, *, web_url: str, twilio_url: str) -> dict[st
         "DATABASE_URL": services.database_url,
         "CELERY_BROKER_URL": services.broker_url,
         "PUBLIC_BASE_URL": public,
+        # Browsers that come by another address than this machine's would not find it.
+        "LIVE_URL": given("LIVE_URL") or (live_url if public == web_url else ""),
         "TWILIO_API_BASE_URL": twilio_url,
         "SECRET_KEY": given("SECRET_KEY") or memory.secret("secret_key"),
         "FIELD_ENCRYPTION_KEYS": given("FIELD_ENCRYPTION_KEYS") or memory.encryption_keys(),
@@ -70,6 +73,7 @@ class Stack:
         *,
         web_port: int | None = WEB_PORT,
         simulator_port: int | None = SIMULATOR_PORT,
+        live_port: int | None = LIVE_PORT,
         speed: float = 1.0,
         history: bool = False,
         say: Callable[[str], None] = lambda line: None,
@@ -84,7 +88,7 @@ class Stack:
         self._static: Child | None = None
         self._say, self._speed, self._history = say, speed, history
         self._folder = services.data_dir
-        self._ports = {"web": self._reserve("web", web_port)}
+        self._ports = {"web": self._reserve("web", web_port), "live": self._reserve("live", live_port)}
         self.web_url = f"http://{HOST}:{self._ports['web'].port}"
         replacement = given("TWILIO_API_BASE_URL")
         self.simulated = replacement is None
@@ -92,7 +96,10 @@ class Stack:
             self._ports["simulator"] = self._reserve("simulator", simulator_port)
             replacement = f"http://{HOST}:{self._ports['simulator'].port}"
         self.simulator_url = replacement.rstrip("/")
-        self.environment = environment(services, web_url=self.web_url, twilio_url=self.simulator_url)
+        self.live_url = f"http://{HOST}:{self._ports['live'].port}/live/"
+        self.environment = environment(
+            services, web_url=self.web_url, twilio_url=self.simulator_url, live_url=self.live_url
+        )
 
     def _reserve(self, name: str, wanted: int | None) -> Reservation:
         reservation = Reservation(wanted)
@@ -108,12 +115,12 @@ class Stack:
         Raises: ChildFailed with the tail of the log of what failed; LocalError.
         """
         self.prepare()
-        for name in ("web", "worker", "asker", "beat"):  # they load while the sample data is written
+        for name in ("web", "live", "worker", "asker", "beat"):  # they load while the sample data is written
             self.launch(name)
         self.load_sample()
         if self.simulated:
             self.launch("simulator")
-        self._say("Waiting for web, workers, beat and simulator …")
+        self._say("Waiting for web, live updates, workers, beat and simulator …")
         for name in list(self.children):
             self.wait_ready(name)
 
@@ -164,7 +171,7 @@ class Stack:
     # --- the processes ----------------------------------------------------------------------------------------------
 
     def launch(self, name: str) -> Child:
-        """Start `web`, `worker`, `asker`, `beat` or `simulator` (again); it may not answer yet."""
+        """Start `web`, `live`, `worker`, `asker`, `beat` or `simulator` (again); it may not answer yet."""
         command = getattr(self, f"_{name}")()
         env = self.environment if name != "simulator" else inherited(self.environment)
         self.children[name] = Child(name, command, folder=self._folder, env=env, cwd=PROJECT, plan=PLAN)
@@ -175,6 +182,10 @@ class Stack:
         command += ["--port", str(self._ports["web"].port), "--workers", "2", "--blocking-threads", "4"]
         command += ["--respawn-failed-workers", "--respawn-interval", "0.5"]
         return [*command, "crm.wsgi:application"]
+
+    def _live(self) -> Sequence[str]:
+        command = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", HOST]
+        return [*command, "--port", str(self._ports["live"].port), "crm.asgi:application"]
 
     def _worker(self, name: str = "worker", queue: str = "celery") -> Sequence[str]:
         options = ["--hostname", f"{name}@%h", "--queues", queue, "--concurrency", "2"]
@@ -201,6 +212,7 @@ class Stack:
         child = self.children[name]
         tests: dict[str, Callable[[], bool]] = {
             "web": lambda: answers(f"{self.web_url}/healthz"),
+            "live": lambda: answers(urljoin(self.live_url, "/healthz")),
             "worker": lambda: " ready." in child.log.read_text(errors="replace"),
             "asker": lambda: " ready." in child.log.read_text(errors="replace"),
             "beat": lambda: "beat: Starting" in child.log.read_text(errors="replace"),

@@ -48,9 +48,11 @@ def stack_on(name: str, *, history: bool = False) -> Stack:
         web_port=None,
         simulator_port=None,
         history=history,
+        live_port=None,
     )
     stack.environment |= {
         "PUBLIC_BASE_URL": stack.web_url,
+        "LIVE_URL": stack.live_url,
         "RECORDINGS_ROOT": str(folder / "recordings"),
         "STATIC_ROOT": str(folder / "static"),
     }

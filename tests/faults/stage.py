@@ -36,7 +36,7 @@ class Stage(Stack):
     """The demo's processes, on ports of their own, over `services`; some of their connections pass a `Line`."""
 
     def __init__(self, services: Services) -> None:
-        super().__init__(services, web_port=None, simulator_port=None, speed=SPEED)
+        super().__init__(services, web_port=None, simulator_port=None, live_port=None, speed=SPEED)
         self.environment |= {"PUBLIC_BASE_URL": self.web_url}
         self.sample = {"organizations": []}
         self.twilio = Twilio(self.simulator_url)

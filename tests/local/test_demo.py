@@ -33,7 +33,7 @@ def folder() -> Iterator[Path]:
 
 def make_demo(user: User, folder: Path, *options: str) -> subprocess.Popen[str]:
     """Start `make demo` in a session of its own, on any free ports."""
-    arguments = ["--data-dir", str(folder), "--web-port", "0", "--simulator-port", "0", *options]
+    arguments = ["--data-dir", str(folder), "--web-port", "0", "--simulator-port", "0", "--live-port", "0", *options]
     return subprocess.Popen(
         ["make", "demo", f"ARGS={' '.join(arguments)}"],
         cwd=PROJECT,
