@@ -23,10 +23,10 @@
   });
 
   // --- a change ---
-  function refresh(part) {
+  function refresh(part, call) {
     const element = document.getElementById(part);
     const path = element && element.getAttribute("hx-get");
-    if (!path) return;
+    if (!path || (call && !path.includes(call))) return;
     asking = true;
     htmx.ajax("GET", path, { source: element, target: element, swap: "outerHTML" });
     asking = false;
@@ -46,7 +46,7 @@
       return;
     }
     if (mine) refresh("panel");
-    if (!call || location.pathname.includes(call)) refresh("call");
+    refresh("call", call); // the one that is open, on its page or in the drawer
     lists();
   }
 

@@ -6,7 +6,9 @@ import os
 import signal
 import statistics
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import urljoin
 from uuid import UUID
 
@@ -252,6 +254,19 @@ def test_a_member_has_so_many_streams_and_no_more(
         return ear.status == 200
 
     eventually(is_let_in, what="the place of the one that went")
+
+
+def test_pages_say_where_updates_come_from_and_may_ask_there(
+    ours: Company, world: World, url: str, client_of: Callable[[Membership], Client], settings: Any
+) -> None:
+    client = client_of(ours.rep)
+    assert "data-updates" not in client.get("/contacts/").content.decode()
+    settings.LIVE_URL = "/live/"
+    assert 'data-updates="/live/"' in client.get("/contacts/").content.decode()
+    assert "data-updates" not in Client().get("/login/").content.decode()
+    origin = url.removesuffix("/live/")
+    with urllib.request.urlopen(f"{world.url}/login/", timeout=10) as answer:
+        assert f"connect-src 'self' {origin};" in answer.headers["Content-Security-Policy"] + ";"
 
 
 # --- what breaks ----------------------------------------------------------------------------------------------------
