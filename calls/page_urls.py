@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from calls import views, views_contacts, views_history, views_rules
+from calls import views, views_contacts, views_dashboard, views_history, views_rules
 
 urlpatterns = [
     path("contacts/", views_contacts.contact_list, name="contacts"),
@@ -13,6 +13,8 @@ urlpatterns = [
     path("opportunities/<uuid:opportunity_id>/", views_contacts.opportunity, name="opportunity"),
     path("rules/", views_rules.rules, name="rules"),
     path("calls/", views_history.calls, name="calls"),
+    path("dashboard/", views_dashboard.dashboard, name="dashboard"),
+    path("live/", views_dashboard.live_board, name="live-board"),
     path("calls/start/", views.start, name="start-call"),
     path("phone/test/", views.test_phone, name="test-call"),
     path("calls/live/", views.live, name="live-call"),

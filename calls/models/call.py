@@ -150,6 +150,7 @@ class CallLog(TenantModel):
             models.Index(fields=["organization", "-id"], name="calls_newest_first"),
             models.Index(fields=["organization", "user", "-id"], name="calls_of_a_rep"),
             models.Index(fields=["organization", "contact", "-id"], name="calls_of_a_contact"),
+            models.Index(fields=["organization", "created_at"], name="calls_of_some_days"),
         ]
 
     def __str__(self) -> str:

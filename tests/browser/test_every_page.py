@@ -27,6 +27,8 @@ SHIFTS = """addEventListener("DOMContentLoaded", () => {
     for (const one of list.getEntries()) if (!one.hadRecentInput) window.shifted += one.value;
   }).observe({ type: "layout-shift", buffered: true });
 });"""
+# A link in a picture, too, whose `href` is no text.
+HREFS = "(all) => all.map((one) => new URL(one.getAttribute('href'), document.baseURI).href)"
 # Addresses without a page of their own, and why.
 POSTED = "a form is posted to it, and it answers with another page"
 NO_PAGE = {
@@ -94,7 +96,7 @@ def route_of(address: str) -> str:
 
 def links_of(page: Page) -> list[str]:
     """The addresses on this site that the page's links lead to, in order, without downloads."""
-    found = page.eval_on_selector_all("a[href]:not([download])", "(all) => all.map((one) => one.href)")
+    found = page.eval_on_selector_all("a[href]:not([download])", HREFS)
     here = urlsplit(page.url)
     return [one for one in found if urlsplit(one)[:2] == here[:2]]
 

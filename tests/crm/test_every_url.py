@@ -124,6 +124,8 @@ ADDRESSES = {
     "twilio/promote/": ADMINS,
     "phone/test/": MEMBERS,
     "calls/": MEMBERS,
+    "dashboard/": MEMBERS,
+    "live/": MANAGERS,
     "calls/start/": MEMBERS,
     "calls/live/": MEMBERS,
     "calls/live/dismiss/": MEMBERS,
