@@ -16,13 +16,13 @@ MOST_LINES, MOST_LABELS = 4, 5
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What a chart shows of some days, or of an hour of one day, and the lists of these calls where there are such."""
+    """What a chart shows of some days, or of an hour of one day, and where these calls are listed."""
 
     name: str
     short: str
     tally: Tally
-    calls_link: str = ""
-    talked_link: str = ""
+    calls_link: str
+    talked_link: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ def bars(scope: Scope, hours: Sequence[Hour]) -> list[Bar]:
     """Return what the column chart shows: the hours of one day, days, or weeks that begin on Mondays."""
     period = scope.period
     if period.length == 1:
-        return _hours_of_a_day(hours)
+        return _hours_of_a_day(scope, hours)
     found: dict[date, list[Tally]] = defaultdict(list)
     for one in hours:
         found[one.day].append(one.tally)
@@ -178,10 +178,19 @@ def _bar(scope: Scope, days: Sequence[date], found: Mapping[date, list[Tally]]) 
     )
 
 
-def _hours_of_a_day(hours: Sequence[Hour]) -> list[Bar]:
+def _hours_of_a_day(scope: Scope, hours: Sequence[Hour]) -> list[Bar]:
     found = {one.hour: one.tally for one in hours}
     shown = range(min(*found, OFFICE_HOURS[0]), max(*found, OFFICE_HOURS[-1]) + 1) if found else OFFICE_HOURS
-    return [Bar(clock_words(hour), clock_words(hour), found.get(hour, Tally())) for hour in shown]
+    return [
+        Bar(
+            name=clock_words(hour),
+            short=clock_words(hour),
+            tally=found.get(hour, Tally()),
+            calls_link=scope.link(hour=str(hour)),
+            talked_link=scope.link(hour=str(hour), status=CallStatus.COMPLETED.value),
+        )
+        for hour in shown
+    ]
 
 
 def clock_words(hour: int) -> str:
@@ -233,6 +242,7 @@ class Cell:
     tally: Tally
     shade: int
     is_best: bool
+    link: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +256,7 @@ class Heat:
     highest: float | None
 
 
-def heat(hours: Iterable[Hour]) -> Heat:
+def heat(scope: Scope, hours: Iterable[Hour]) -> Heat:
     """Return the map: its hours are the lines, from the first to the last that has a call."""
     found: dict[tuple[int, int], list[Tally]] = defaultdict(list)
     for one in hours:
@@ -257,11 +267,13 @@ def heat(hours: Iterable[Hour]) -> Heat:
     best = max(rates, key=lambda place: (rates[place], cells[place].over), default=None)
 
     def cell(place: tuple[int, int]) -> Cell:
+        hour, weekday = place
+        link = scope.link(weekday=str(weekday + 1), hour=str(hour))
         rate = rates.get(place)
         if rate is None or lowest is None or highest is None:
-            return Cell(cells.get(place, Tally()), 0, False)
+            return Cell(cells.get(place, Tally()), 0, False, link)
         shade = SHADES if highest == lowest else 1 + int((rate - lowest) / (highest - lowest) * (SHADES - 1) + 0.5)
-        return Cell(cells[place], shade, place == best)
+        return Cell(cells[place], shade, place == best, link)
 
     called = [hour for hour, _weekday in cells]
     rows = [

@@ -2,15 +2,18 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import django_filters
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.db.models.functions import ExtractHour, ExtractIsoWeekDay
 from django_filters.fields import IsoDateTimeField
 
 from calls import queries
 from calls.models import LIVE, CallLog, CallStatus, Direction, Disposition, Party
+from crm.contacts import UnknownTimeZone, time_zones
 from crm.numbers import digits_in
 
 LONGEST_SEARCH = 100
@@ -68,6 +71,12 @@ class SecondsFilter(django_filters.NumberFilter):
         """The limits above are the field's own."""
 
 
+def known_zone(name: str) -> None:
+    """Raises: ValidationError unless there is such a time zone."""
+    if name not in time_zones():
+        raise ValidationError(UnknownTimeZone.message, code=UnknownTimeZone.code)
+
+
 class CallFilter(django_filters.FilterSet):
     """Filters of `GET /api/v1/calls/`; times are ISO 8601, durations seconds of talk time."""
 
@@ -89,6 +98,21 @@ class CallFilter(django_filters.FilterSet):
     has_recording = TrueOrFalseFilter(field_name="recording_sid", lookup_expr="isnull", exclude=True)
     created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
     created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
+    weekday = django_filters.ChoiceFilter(
+        choices=[(str(day), str(day)) for day in range(1, 8)],
+        method="by_clock",
+        help_text="The day of the week that the call was started on in `zone`, from Monday, 1.",
+    )
+    hour = django_filters.ChoiceFilter(
+        choices=[(str(hour), str(hour)) for hour in range(24)],
+        method="by_clock",
+        help_text="The hour of the day that the call was started in, by the clocks of `zone`.",
+    )
+    zone = django_filters.CharFilter(
+        method="of_clocks",
+        validators=[known_zone],
+        help_text="Whose clocks `weekday` and `hour` are read off, such as America/Sao_Paulo; UTC unless it is said.",
+    )
     is_test = TrueOrFalseFilter()
     search = django_filters.CharFilter(
         method="by_name_or_number", help_text="Part of the contact's name, or of either number, as typed."
@@ -115,6 +139,16 @@ class CallFilter(django_filters.FilterSet):
     def by_life(self, queryset: QuerySet[CallLog], name: str, value: bool) -> QuerySet[CallLog]:
         """Match the calls that are under way, or those that are over."""
         return queryset.filter(status__in=LIVE) if value else queryset.exclude(status__in=LIVE)
+
+    def by_clock(self, queryset: QuerySet[CallLog], name: str, value: str) -> QuerySet[CallLog]:
+        """Match the calls that were started at this hour, or on this day of the week, by the zone's clocks."""
+        zone = ZoneInfo(self.form.cleaned_data.get("zone") or "UTC")
+        part: Any = ExtractHour if name == "hour" else ExtractIsoWeekDay
+        return queryset.alias(**{name: part("created_at", tzinfo=zone)}).filter(**{name: int(value)})
+
+    def of_clocks(self, queryset: QuerySet[CallLog], name: str, value: str) -> QuerySet[CallLog]:
+        """A zone alone narrows nothing."""
+        return queryset
 
     def by_debt(self, queryset: QuerySet[CallLog], name: str, value: bool) -> QuerySet[CallLog]:
         """Match the calls whose outcome is owed, or all the others."""

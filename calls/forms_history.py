@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils import timezone
+from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
 
 from calls.filters import LONGEST_CALL, LONGEST_SEARCH
@@ -81,6 +82,8 @@ class HistoryForm(forms.Form):
     duration_max = _talk(_("Talk time to"))
     since = _day(_("From"))
     until = _day(_("To"))
+    weekday = _choice(_("Day of the week"), [(str(day + 1), name) for day, name in WEEKDAYS.items()])
+    hour = _choice(_("Hour"), [(str(hour), f"{hour:02}:00") for hour in range(24)])
     show = forms.ChoiceField(required=False, choices=[(key, key) for key in CHIPS], widget=forms.HiddenInput)
 
     def __init__(self, data: Any, *, people: Iterable[User] | None) -> None:
@@ -117,6 +120,8 @@ class HistoryForm(forms.Form):
             said["created_after"] = _midnight(found["since"])
         if found.get("until"):
             said["created_before"] = _midnight(found["until"] + timedelta(days=1))
+        if found.get("weekday") or found.get("hour"):
+            said["zone"] = timezone.get_current_timezone_name()
         if found.get("show"):
             said |= CHIPS[found["show"]][1]
         return {name: str(value) for name, value in said.items()}

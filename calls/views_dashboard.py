@@ -56,7 +56,7 @@ def dashboard(request: Any) -> HttpResponse:
         "bars_title": shown.bars_title(period),
         "chart": column_chart(bars),
         "reps": shown.rep_rows(scope, by_rep, names=names, reps=reps) if team and not scope.user_id else [],
-        "heat": shown.heat(hours) if period.length > 1 else None,
+        "heat": shown.heat(scope, hours) if period.length > 1 else None,
         "enough": shown.ENOUGH,
         "outcomes": shown.outcome_rows(scope, figures.by_outcome(member, period.stretch, user_id=scope.user_id)),
         "ready": panel.readiness(member),

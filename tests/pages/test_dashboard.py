@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from html import unescape
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -27,6 +28,7 @@ ClientOf = Callable[[Membership], Client]
 ZONE = ZoneInfo("America/Sao_Paulo")
 HOUR, DAY = 3600, 86400
 MONDAY = date(2026, 6, 8)
+SCOPE = Scope(Period(MONDAY, MONDAY + timedelta(days=13), datetime(2027, 1, 1, tzinfo=ZONE), ZONE))
 
 
 def text_of(answer: Any) -> str:
@@ -183,6 +185,64 @@ def test_own_days_are_counted_and_linked_to(ours: Company, make_call: Make, clie
     assert "Best hour" not in text_of(answer)
 
 
+def listed(client: Client, link: str) -> int:
+    """How many calls the list has that a figure leads to."""
+    answer = client.get(link)
+    assert answer.status_code == 200, link
+    [count] = re.findall(r'id="count"[^>]*>(\d+)<', answer.content.decode())
+    return int(count)
+
+
+@pytest.mark.parametrize("query", ["days=30", "days=1", "since=long-ago&user=rep"])
+def test_every_figure_leads_to_a_list_of_as_many_calls(
+    ours: Company, theirs: Company, make_call: Make, client_of: ClientOf, query: str
+) -> None:
+    dispositions = ("meeting", "voicemail", "", "", "call_back")
+    for number, ago in enumerate([0, 1, 3, 13, 29, 100]):
+        for user in (ours.rep.user, ours.rep2.user):
+            at = timezone.now() - timedelta(days=ago, hours=3 * number)
+            status = ("completed", "busy", "completed", "no-answer")[(number + (user == ours.rep.user)) % 4]
+            made = make_call(status=status, user=user, disposition=dispositions[number % 5], duration_seconds=60)
+            with tenancy.inside(ours.id):
+                CallLog.objects.filter(pk=made.pk).update(created_at=at)
+    for _ in range(ENOUGH + 1):
+        make_call(status="completed", duration_seconds=9, ago=DAY)
+    make_call(status="ringing", stage="ringing_contact")
+    make_call(status="completed", is_test=True)
+    make_call(status="failed", user=None)
+    make_call(status="completed", company=theirs)
+    client = client_of(ours.manager)
+    client.cookies["zone"] = "America/Sao_Paulo"
+    long_ago = (timezone.now() - timedelta(days=120)).date()
+    query = query.replace("=rep", f"={ours.rep.user_id}").replace("long-ago", str(long_ago))
+    answer = client.get(f"/dashboard/?{query}")
+    links = re.findall(r'<a href="(/calls/\?[^"]*)"[^>]*>(.*?)</a>', answer.content.decode(), re.DOTALL)
+    kinds = set()
+    counted: dict[str, int] = {}
+    for link, inner in links:
+        link = unescape(link)
+        parameters = dict(parse_qsl(urlsplit(link).query))
+        said = re.search(r"(\d+)</(?:small|title)>", inner) or re.fullmatch(r"(?:Under way: )?(\d+)", inner)
+        if said:
+            # A cell's rate is of the calls that are over.
+            if link not in counted:
+                under_way = listed(client, f"{link}&show=live") if "weekday" in parameters else 0
+                counted[link] = listed(client, link) - under_way
+            assert counted[link] == int(said[1]), (link, inner)
+        else:  # a rate, or talk time: of the conversations
+            assert parameters["status"] == "completed", (link, inner)
+        kinds |= parameters.keys()
+    wanted = {"since", "until", "status", "disposition", "show"}
+    wanted |= {"hour"} if query == "days=1" else {"weekday", "hour"}
+    assert kinds == wanted | {"user"}
+    found = figures_of(answer)
+    conversations = re.search(r"Conversations: (\d+) of", found["Connect rate"][2])
+    assert conversations is not None
+    assert {listed(client, found[label][1]) for label in ("Connect rate", "Talk time", "Average talk")} == {
+        int(conversations[1])
+    }
+
+
 # What stands where
 
 
@@ -191,7 +251,7 @@ def hour(day: date, number: int, calls: int = 1, conversations: int = 0) -> Hour
 
 
 def test_a_cell_with_too_few_calls_has_no_rate_whatever_it_would_be() -> None:
-    found = heat([hour(MONDAY, 9, ENOUGH - 1, ENOUGH - 1), hour(MONDAY + timedelta(days=1), 9, ENOUGH, 1)])
+    found = heat(SCOPE, [hour(MONDAY, 9, ENOUGH - 1, ENOUGH - 1), hour(MONDAY + timedelta(days=1), 9, ENOUGH, 1)])
     [(_name, cells)] = found.rows
     assert [cell.shade for cell in cells] == [0, 5, 0, 0, 0, 0, 0]
     assert [cell.is_best for cell in cells] == [False, True, False, False, False, False, False]
@@ -200,7 +260,9 @@ def test_a_cell_with_too_few_calls_has_no_rate_whatever_it_would_be() -> None:
 
 def test_the_map_adds_the_same_hour_of_all_weeks_and_ends_with_the_hours_called() -> None:
     week = timedelta(days=7)
-    found = heat([hour(MONDAY, 9, 4, 1), hour(MONDAY + week, 9, 6, 4), hour(MONDAY, 11, 10, 1), hour(MONDAY, 12, 1)])
+    found = heat(
+        SCOPE, [hour(MONDAY, 9, 4, 1), hour(MONDAY + week, 9, 6, 4), hour(MONDAY, 11, 10, 1), hour(MONDAY, 12, 1)]
+    )
     assert [name for name, _cells in found.rows] == ["09:00", "10:00", "11:00", "12:00"]
     mondays = [cells[0] for _name, cells in found.rows]
     assert [(cell.tally.conversations, cell.tally.over, cell.shade) for cell in mondays] == [
@@ -209,7 +271,7 @@ def test_the_map_adds_the_same_hour_of_all_weeks_and_ends_with_the_hours_called(
         (1, 10, 1),
         (0, 1, 0),
     ]
-    assert heat([]).rows == []
+    assert heat(SCOPE, []).rows == []
 
 
 def test_a_day_without_calls_has_a_column_of_no_height() -> None:
@@ -235,7 +297,7 @@ def test_more_than_a_quarter_is_shown_by_week_and_nothing_is_counted_twice() -> 
 
 @pytest.mark.parametrize(("most", "top"), [(0, 1), (1, 1), (4, 4), (5, 6), (42, 60), (101, 150), (100_000, 100_000)])
 def test_the_lines_across_are_round_and_reach_the_highest(most: int, top: int) -> None:
-    chart = column_chart([Bar("", "", Tally(calls=most))])
+    chart = column_chart([Bar("", "", Tally(calls=most), "", "")])
     assert chart.lines[-1].value == top
     assert 2 <= len(chart.lines) <= 5
 
