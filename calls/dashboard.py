@@ -317,14 +317,13 @@ def outcome_rows(scope: Scope, outcomes: Mapping[str, int]) -> list[OutcomeRow]:
     names = dict(Disposition.choices)
 
     def row(value: str, calls: int) -> OutcomeRow:
-        missing = {"show": "needs-outcome"} if not value else {}
-        known = {"disposition": value} if value in names else {}
+        link = scope.link(disposition=value) if value in names else ""
         return OutcomeRow(
             name=str(names.get(value, value)) if value else _("No outcome yet"),
             calls=calls,
             share=percent(calls / whole),
             bar=share(calls, most),
-            link=scope.link(**missing, **known) if missing or known else "",
+            link=link if value else scope.link(show="needs-outcome"),
             is_missing=not value,
         )
 

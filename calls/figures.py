@@ -39,7 +39,7 @@ class Tally:
     talk_seconds: int = 0
 
     @classmethod
-    def of(cls, row: dict[str, Any]) -> Self:
+    def of(cls, row: Any) -> Self:
         """Read what `COUNTS` found."""
         return cls(**{name: row[name] for name in COUNTS})
 

@@ -27,7 +27,6 @@ class FiguresForm(forms.Form):
     days = forms.TypedChoiceField(
         choices=[(days, days) for days in CHOICES],
         coerce=int,
-        empty_value=USUAL,
         required=False,
         widget=forms.HiddenInput(),
     )
@@ -59,10 +58,18 @@ class FiguresForm(forms.Form):
 
     def period(self, *, now: datetime, zone: tzinfo) -> Period:
         """Return the days; the usual ones where what is said makes no sense."""
+        days = self.chosen_days
+        if days is None:
+            return Period(self.cleaned_data["since"], self.cleaned_data["until"], now, zone)
+        return Period.of_days(days, now=now, zone=zone)
+
+    @property
+    def chosen_days(self) -> int | None:
+        """How many days with today; None for the reader's own."""
         said = self.cleaned_data
         if said.get("since") and said.get("until") and not {"since", "until"} & self.errors.keys():
-            return Period(said["since"], said["until"], now, zone)
-        return Period.of_days(said.get("days") or USUAL, now=now, zone=zone)
+            return None
+        return said.get("days") or USUAL
 
     @property
     def user_id(self) -> UUID | None:

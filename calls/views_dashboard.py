@@ -68,10 +68,8 @@ def dashboard(request: Any) -> HttpResponse:
 def _choices(form: FiguresForm) -> list[tuple[str, str, bool]]:
     """The periods to choose from: name, address, and whether it is the one that is shown."""
     names = {1: _("Today"), 7: _("7 days"), 30: _("30 days"), 90: _("90 days")}
-    own = bool(form.cleaned_data.get("since"))
-    chosen = form.cleaned_data.get("days")
     user = {"user": str(form.user_id)} if form.user_id else {}
-    return [(names[days], "?" + urlencode({"days": days} | user), not own and chosen == days) for days in CHOICES]
+    return [(names[days], "?" + urlencode({"days": days} | user), days == form.chosen_days) for days in CHOICES]
 
 
 @page

@@ -212,3 +212,25 @@ def test_a_period_that_is_over_is_compared_with_all_of_the_one_before() -> None:
 def test_the_same_time_of_day_is_the_clocks_also_across_a_change() -> None:
     now = datetime(2026, 3, 10, 12, tzinfo=NEW_YORK)  # two days after the change
     assert days(7, now=now).comparable.ends_at == datetime(2026, 3, 3, 12, tzinfo=NEW_YORK)
+
+
+# The lists that figures lead to
+
+
+def test_the_list_is_narrowed_by_the_clocks_of_a_zone(ours: Company, make: Make, api_of: Callable[..., Any]) -> None:
+    late = datetime(2026, 6, 9, 23, 30, tzinfo=SAO_PAULO)  # a Tuesday; Wednesday, 02:30, in UTC
+    call = make(late, "busy")
+    api = api_of(ours.manager)
+
+    def found(query: str) -> list[str]:
+        answer = api.get(f"calls/?{query}")
+        assert answer.status_code == 200
+        return [one["id"] for one in answer.json()["results"]]
+
+    for query in ("weekday=2&hour=23&zone=America/Sao_Paulo", "weekday=3", "hour=2", "zone=Asia/Tokyo"):
+        assert found(query) == [str(call.pk)], query
+    for query in ("weekday=3&zone=America/Sao_Paulo", "hour=23", "weekday=2"):
+        assert found(query) == [], query
+    assert str(call.pk) in api.get("calls/export.csv?hour=23&zone=America/Sao_Paulo").getvalue().decode()
+    for query in ("weekday=8", "hour=24", "hour=x", "zone=America/Nowhere", "zone=../../etc/passwd"):
+        assert api.get(f"calls/?{query}").status_code == 400, query
