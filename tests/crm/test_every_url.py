@@ -125,7 +125,7 @@ ADDRESSES = {
     "phone/test/": MEMBERS,
     "calls/": MEMBERS,
     "dashboard/": MEMBERS,
-    "live/": MANAGERS,
+    "board/": MANAGERS,
     "calls/start/": MEMBERS,
     "calls/live/": MEMBERS,
     "calls/live/dismiss/": MEMBERS,

@@ -104,7 +104,7 @@ def test_a_rep_sees_their_own_figures_and_nobody_to_compare_with(
     assert said.startswith("My figures")
     for word in ("By rep", "Rep of", "Rep2 of", "one rep"):
         assert word not in said
-    assert client_of(ours.rep).get("/live/").status_code == 403
+    assert client_of(ours.rep).get("/board/").status_code == 403
 
 
 def test_a_managers_page_narrows_to_a_rep_and_keeps_the_days(
@@ -331,14 +331,14 @@ def test_the_board_says_who_is_on_a_call_and_who_is_free(ours: Company, make_cal
     assert 20 <= ringing.seconds < 40
     assert [(one.call, one.words) for one in free] == [(None, "")] * 2
     assert found.busy == 2
-    said = text_of(client_of(ours.manager).get("/live/"))
+    said = text_of(client_of(ours.manager).get("/board/"))
     assert "On a call: 2 of 4" in said
     assert "Talking 01:0" in said
     assert said.count("Free") == 2
 
 
 def test_the_board_is_empty_in_words(ours: Company, client_of: ClientOf) -> None:
-    assert "Nobody is on a call right now." in text_of(client_of(ours.admin).get("/live/"))
+    assert "Nobody is on a call right now." in text_of(client_of(ours.admin).get("/board/"))
 
 
 def test_a_member_without_a_phone_or_who_left_is_shown_as_such(ours: Company, make_call: Make) -> None:
@@ -358,7 +358,7 @@ def test_only_news_is_sent_again(ours: Company, make_call: Make, client_of: Clie
     htmx = {"HX-Request": "true", "HX-Target": "board"}
 
     def asked(seen: str) -> Any:
-        return client.get(f"/live/?seen={seen}", headers=htmx)
+        return client.get(f"/board/?seen={seen}", headers=htmx)
 
     seen = board_of(ours.manager).seen
     assert asked(seen).status_code == 204
@@ -367,14 +367,14 @@ def test_only_news_is_sent_again(ours: Company, make_call: Make, client_of: Clie
     answer = asked(seen)
     assert answer.status_code == 200
     assert answer.content.startswith(b'<div id="board"')
-    assert client.get(f"/live/?seen={board_of(ours.manager).seen}").status_code == 200, "A page is never empty."
+    assert client.get(f"/board/?seen={board_of(ours.manager).seen}").status_code == 200, "A page is never empty."
 
 
 def test_a_manager_never_sees_another_organizations_calls(
     ours: Company, theirs: Company, make_call: Make, client_of: ClientOf
 ) -> None:
     make_call(status="ringing", stage="ringing_contact", company=theirs)
-    answer = client_of(ours.manager).get("/live/")
+    answer = client_of(ours.manager).get("/board/")
     assert "Nobody is on a call right now." in text_of(answer)
     assert "Theirs" not in answer.content.decode()
 
