@@ -34,9 +34,11 @@ def test_a_manager_reads_the_figures(open_page: Callable[..., Page], past: Stack
     expect(page.locator(".figure")).to_have_count(4)
     expect(page.locator(".columns .plot")).to_be_visible()
     assert fits(page)
+    picture(page, f"dashboard-top-{viewport['width']}")
     picture(page.locator("main"), f"dashboard-{viewport['width']}")
     page.emulate_media(color_scheme="dark")
     picture(page.locator("main"), f"dashboard-dark-{viewport['width']}")
+    page.emulate_media(color_scheme="light")
 
     page.get_by_role("navigation", name="Period").get_by_role("link", name="90 days").click()
     expect(page.locator(".as-table tbody tr")).to_have_count(90)
@@ -52,8 +54,10 @@ def test_a_manager_reads_the_figures(open_page: Callable[..., Page], past: Stack
 
     reps = page.locator("section", has=page.get_by_role("heading", name="By rep"))
     figure = reps.get_by_role("row", name="Rita Rep").get_by_role("link").first
+    said = figure.inner_text()
     figure.click()
     expect(page.get_by_role("heading", name="The team's calls")).to_be_visible()
+    expect(page.locator("#count")).to_have_text(said)
 
 
 def test_a_figure_is_printed_with_its_table(open_page: Callable[..., Page], past: Stack) -> None:
@@ -66,7 +70,8 @@ def test_a_figure_is_printed_with_its_table(open_page: Callable[..., Page], past
     page.emulate_media(media="print", color_scheme="dark")
     expect(table).to_be_visible()
     expect(page.locator("header.top")).to_be_hidden()
-    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    # Dark letters on white paper, whatever the screen's theme.
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(23, 33, 29)"
 
 
 @pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
@@ -89,6 +94,7 @@ def test_the_board_follows_a_call_from_its_ring_to_its_end(
     clock = line.locator(".clock")
     before = clock.inner_text()
     expect(clock).not_to_have_text(before)
+    board.emulate_media(color_scheme="dark")
     picture(board, f"board-{viewport['width']}")
     assert fits(board)
 
