@@ -12,10 +12,11 @@ from rest_framework.request import Request
 
 from calls import queries
 from calls.api import MyCalls
-from crm import audit, csv_lines, tenancy
+from crm import audit, tenancy
 from crm.api import WhateverIsAccepted
 from crm.doors import member_of
 from crm.models import Membership
+from crm.tables import BYTE_ORDER_MARK, line_of, lines_of
 
 CHUNK = 2000
 FILTERS = set(MyCalls.filterset_class.base_filters)
@@ -48,13 +49,13 @@ class CallExport(MyCalls):
 
 def _file(member: Membership, rows: Any) -> Iterator[str]:
     """The file, some rows at a time: each look is a short transaction, and none is open while the client reads."""
-    yield csv_lines.MARK + csv_lines.lines([tuple(queries.EXPORTED)])
+    yield BYTE_ORDER_MARK + line_of(queries.EXPORTED)
     last: UUID | None = None
     while True:
         with tenancy.inside(member.organization_id):
             found = list(rows.filter(pk__lt=last)[:CHUNK] if last else rows[:CHUNK])
         if found:
-            yield csv_lines.lines([_cell(value) for value in row] for row in found)
+            yield lines_of([_cell(value) for value in row] for row in found)
         if len(found) < CHUNK:
             return
         last = found[-1][0]

@@ -12,11 +12,12 @@ from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from crm import audit, csv_lines, tenancy
+from crm import audit, tenancy
 from crm.access import require_admin
 from crm.api import KeysetPages, WhateverIsAccepted
 from crm.doors import member_of
 from crm.models import AuditEntry, Membership
+from crm.tables import BYTE_ORDER_MARK, line_of, lines_of
 
 CHUNK = 1000
 FILTERS = {"action", "who", "user", "since", "until"}
@@ -93,12 +94,12 @@ class AuditExport(_Entries):
 
 def _lines(member: Membership, rows: Any) -> Iterator[str]:
     """The file, some rows at a time: each look is a short transaction, and none is open while the client reads."""
-    yield csv_lines.MARK + csv_lines.lines([COLUMNS])
+    yield BYTE_ORDER_MARK + line_of(COLUMNS)
     last: UUID | None = None
     while True:
         with tenancy.inside(member.organization_id):
             found = list(rows.filter(pk__lt=last)[:CHUNK] if last else rows[:CHUNK])
-        yield csv_lines.lines((one.at.isoformat(), one.who, one.action, _said(one)) for one in found)
+        yield lines_of((one.at.isoformat(), one.who, one.action, _said(one)) for one in found)
         if len(found) < CHUNK:
             return
         last = found[-1].pk
