@@ -16,6 +16,7 @@ from crm import access, contacts, queries
 from crm.doors import in_organization
 from crm.errors import AppError, InvalidNumber
 from crm.forms_contacts import ContactForm, OpportunityForm
+from crm.imports.access import get_import
 from crm.models import Contact, Membership
 from crm.numbers import for_display, to_e164
 from crm.pages import is_part, page, place_in
@@ -31,16 +32,18 @@ shown_and_posted = require_http_methods(["GET", "HEAD", "POST"])
 def contact_list(request: Any) -> HttpResponse:
     """List the organization's contacts with a call button beside each number; `q` searches, `after` pages.
 
-    A whole number that none of them has can be called as well.
+    A whole number that none of them has can be called as well. `import` shows those of an imported file only.
     """
     search = request.GET.get("q", "").strip()
     number = _typed_number(request.member, search)
     after = place_in(request, "after")
-    rows = queries.contacts(request.member, search=search, number=number)
+    imported = place_in(request, "import")
+    rows = queries.contacts(request.member, search=search, number=number, imported=imported)
     shown = list(_behind(rows, after)[: PAGE_ROWS + 1])
     is_nobodys = bool(number) and not after and not rows.filter(numbers__number=number).exists()
     context = {
         "search": search,
+        "imported": get_import(request.member, imported) if imported else None,
         "typed": number if is_nobodys else None,
         "contacts": shown[:PAGE_ROWS],
         "after": shown[PAGE_ROWS - 1].pk if len(shown) > PAGE_ROWS else None,

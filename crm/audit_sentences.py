@@ -71,6 +71,14 @@ SAID: dict[str, tuple[Any, Any]] = {
         gettext_lazy("Organization changed"),
         gettext_lazy("%(who)s changed the organization: %(changes)s"),
     ),
+    audit.CONTACTS_IMPORTED: (
+        gettext_lazy("Contacts imported"),
+        gettext_lazy(
+            "%(who)s imported contacts from %(file)s: %(made)s made, %(merged)s merged, %(unchanged)s unchanged,"
+            " %(refused)s refused"
+        ),
+    ),
+    audit.CONTACTS_EXPORTED: (gettext_lazy("Contacts exported"), gettext_lazy("%(who)s exported contacts")),
     audit.REFUSED: (gettext_lazy("Refused"), gettext_lazy("%(who)s was refused: %(refusal)s")),
     audit.EXPORTED: (gettext_lazy("Audit exported"), gettext_lazy("%(who)s exported the audit")),
     audit.CALLS_EXPORTED: (gettext_lazy("Calls exported"), gettext_lazy("%(who)s exported calls: %(count)s")),

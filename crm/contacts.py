@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from crm import access, tenancy
 from crm.errors import AppError, InvalidNumber, NotAllowed, NotFound
-from crm.models import Contact, ContactNumber, Membership, Opportunity, Role
+from crm.models import Contact, ContactNumber, Membership, Opportunity, Role, lowered
 from crm.numbers import to_e164
 
 MOST_NUMBERS = 10
@@ -100,9 +100,11 @@ def change_contact(*, member: Membership, contact_id: UUID, seen: Typed | None =
 
 
 def _apply(member: Membership, contact: Contact, fields: dict[str, Any]) -> None:
-    for name in ("name", "company", "email"):
+    for name in ("name", "company"):
         if name in fields:
             setattr(contact, name, fields[name])
+    if "email" in fields:
+        contact.email = lowered(fields["email"])
     if "owner" in fields:
         _set_owner(member, contact, fields["owner"])
     if "time_zone" in fields:

@@ -9,6 +9,12 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from crm.models_imports import ContactImport as ContactImport
+from crm.models_imports import DueImport as DueImport
+from crm.models_imports import ImportedContact as ImportedContact
+from crm.models_imports import ImportPart as ImportPart
+from crm.models_imports import ImportRule as ImportRule
+from crm.models_imports import ImportStatus as ImportStatus
 from crm.numbers import for_display
 from crm.tenancy import MemberKey, MembershipManager, TenantKey, TenantModel
 
@@ -225,7 +231,10 @@ class Contact(TenantModel):
         constraints = [
             models.UniqueConstraint(fields=["organization", "id"], name="contact_is_addressed_with_its_organization"),
         ]
-        indexes = [models.Index(fields=["organization", "name", "id"], name="contacts_by_name")]
+        indexes = [
+            models.Index(fields=["organization", "name", "id"], name="contacts_by_name"),
+            models.Index(fields=["organization", "email"], name="contacts_by_email"),
+        ]
 
     def __str__(self) -> str:
         return self.name

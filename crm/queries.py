@@ -6,14 +6,17 @@ from allauth.mfa.models import Authenticator
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from crm import access
-from crm.models import Contact, DoNotCall, Membership, Opportunity
+from crm.models import Contact, DoNotCall, ImportedContact, Membership, Opportunity
 from crm.numbers import digits_in
 
 
-def contacts(member: Membership, *, search: str = "", number: str | None = None) -> QuerySet[Contact]:
+def contacts(
+    member: Membership, *, search: str = "", number: str | None = None, imported: UUID | None = None
+) -> QuerySet[Contact]:
     """Return the contacts that `member` may see, by name; `search` matches a name, a company or part of a number.
 
     Also, where `search` is a number as people write it in the organization's country, who has that (E.164) `number`.
+    With `imported`, those that were in this imported file.
     """
     found = Contact.objects.filter(organization=member.organization).prefetch_related("numbers").order_by("name", "id")
     search = search.replace("\x00", "").strip()  # PostgreSQL has no text with a NUL in it
@@ -26,6 +29,8 @@ def contacts(member: Membership, *, search: str = "", number: str | None = None)
             matches |= Q(numbers__number=number)
         # Not distinct(): a second number that matches may not double the row, and the order must stay the index's.
         found = found.filter(pk__in=Contact.objects.filter(matches).values("pk"))
+    if imported:
+        found = found.filter(pk__in=ImportedContact.objects.filter(contact_import=imported).values("contact"))
     return found
 
 

@@ -229,6 +229,9 @@ SPECTACULAR_SETTINGS = {
             for status in (401, 403, 404, 405, 406, 415, 429, 500)
         },
         "RoleEnum": "crm.models.Role",
+        "ImportStatusEnum": "crm.models.ImportStatus",
+        "ImportRuleEnum": "crm.models.ImportRule",
+        "ImportColumnEnum": "crm.imports.headings.Column",
         "CallStatusEnum": "calls.models.CallStatus",
         "RecordingStatusEnum": "calls.models.RecordingStatus",
         "LegStatusEnum": "calls.models.LegStatus",
@@ -261,14 +264,16 @@ CELERY_BROKER_TRANSPORT_OPTIONS |= {"max_retries": 0}
 # that a silent broker did not take held its place for ever, until the worker had no place left and heard nothing more;
 # and one that was open when the broker went away ended the worker (docs/faults.md).
 CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name, no_ack=True) for name in ("celery", "twilio")]
-# What waits for Twilio has workers of its own, so that a slow Twilio never delays what is only to be written down.
-_SLOW = ("calls.look", "calls.audit", "calls.retention", "integrations.verify")
+# What waits for Twilio has workers of its own, so that a slow Twilio never delays what is only to be written down; nor
+# does an import, which waits for nobody but has a lot to do.
+_SLOW = ("calls.look", "calls.audit", "calls.retention", "integrations.verify", "crm.import_contacts")
 CELERY_TASK_ROUTES = {name: {"queue": "twilio"} for name in _SLOW}
 # How long an organization's audit is kept; a month at least.
 AUDIT_DAYS = env.int("AUDIT_DAYS", default=730)
 CELERY_BEAT_SCHEDULE = {
     "forget_expired": {"task": "crm.forget_expired", "schedule": crontab(minute=41), "options": {"expires": 3600}},
     "forget_audit": {"task": "crm.forget_audit", "schedule": crontab(hour=6, minute=23), "options": {"expires": 3600}},
+    "import": {"task": "crm.import_contacts", "schedule": schedule(5), "options": {"expires": 5}},
     "apply": {"task": "calls.apply", "schedule": schedule(5), "options": {"expires": 5}},
     "look": {"task": "calls.look", "schedule": schedule(5), "options": {"expires": 5}},
     "retention": {"task": "calls.retention", "schedule": schedule(600), "options": {"expires": 600}},

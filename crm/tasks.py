@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from crm import accounts, audit
+from crm.imports import run
 from crm.models import Organization
 
 
@@ -22,3 +23,9 @@ def forget_audit() -> None:
 def forget_expired() -> None:
     """Forget sessions and counts of log-in tries that are over."""
     accounts.forget_expired()
+
+
+@shared_task(name="crm.import_contacts")
+def import_contacts() -> None:
+    """Go on with the imports that are due."""
+    run.import_due()

@@ -107,7 +107,7 @@ def test_the_rules_are_pure() -> None:
 
 # Modules of these names fetch or write tenants' rows; all others ask them.
 ROOMS = {"access", "queries", "services", "reconcile", "journal", "audio", "instructions", "panel", "management"}
-ROOMS |= {"audit", "do_not_call", "organizations", "members", "invitations", "contacts", "sample"}
+ROOMS |= {"audit", "do_not_call", "organizations", "members", "invitations", "contacts", "imports", "exports", "sample"}
 MANAGERS = {"objects", "_base_manager", "_default_manager"}
 
 

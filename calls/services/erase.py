@@ -11,7 +11,7 @@ from calls.models import DueCall, Recording
 from crm import tenancy
 from crm.accounts import forget_account
 from crm.errors import AppError
-from crm.models import Membership, Organization, User
+from crm.models import DueImport, Membership, Organization, User
 from crm.tenancy import MemberKey, TenantRow, tenant_models
 
 
@@ -32,7 +32,8 @@ def erase(organization: Organization) -> Iterator[tuple[str, int]]:
     if Organization.objects.filter(pk=organization.pk, is_active=True).exists():
         raise StillOpen
     yield "recordings' files", _erase_media(organization.pk)
-    yield "DueCall", DueCall.objects.filter(organization_id=organization.pk).delete()[0]
+    for due in (DueCall, DueImport):
+        yield due.__name__, due.objects.filter(organization_id=organization.pk).delete()[0]
     for model in _dependants_first():
         if model is Membership:
             yield from _erase_people(organization.pk)

@@ -21,7 +21,19 @@ from calls.models import (
     Recording,
 )
 from crm import audit, tenancy
-from crm.models import ApiToken, AuditEntry, Contact, ContactNumber, DoNotCall, Invitation, Membership, Opportunity
+from crm.models import (
+    ApiToken,
+    AuditEntry,
+    Contact,
+    ContactImport,
+    ContactNumber,
+    DoNotCall,
+    ImportedContact,
+    ImportPart,
+    Invitation,
+    Membership,
+    Opportunity,
+)
 from crm.tenancy import TenantRow
 from integrations.models import Number, TwilioAccount
 from tests.conftest import Company
@@ -94,6 +106,20 @@ def one_of_each(company: Company) -> dict[type[TenantRow], Any]:
             expires_at=datetime.now(UTC) + timedelta(days=7),
         )
         Play.objects.create(recording=recording, user=company.rep.user)
+        importing = ContactImport.objects.create(
+            started_by=company.manager.user,
+            file_name="list.csv",
+            status="done",
+            headings=["Name", "Phone"],
+            columns=["name", "phone"],
+            region="BR",
+            total=1,
+            refused=1,
+        )
+        ImportPart.objects.create(
+            contact_import=importing, position=0, rows=[], refused=[[2, ["Ana", "12"], [[1, "invalid_number"]]]]
+        )
+        ImportedContact.objects.create(contact_import=importing, contact=company.contact)
         models = (
             Membership,
             Contact,
@@ -108,6 +134,9 @@ def one_of_each(company: Company) -> dict[type[TenantRow], Any]:
             MinuteRate,
             DoNotCall,
             Invitation,
+            ContactImport,
+            ImportPart,
+            ImportedContact,
             AuditEntry,
             CallLog,
             Leg,

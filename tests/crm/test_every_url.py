@@ -19,7 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from calls.addresses import callback_url
 from calls.models import CallLog, Recording
-from crm.models import Contact, DoNotCall, Invitation, Membership, Opportunity
+from crm.models import Contact, ContactImport, DoNotCall, Invitation, Membership, Opportunity
 from crm.tenancy import tenant_models
 from tests.conftest import Api, Company
 from tests.crm.rows import one_of_each
@@ -59,6 +59,11 @@ ADDRESSES = {
     "api/v1/invitations/<uuid:invitation_id>/": ROW,
     "api/v1/invitations/<uuid:invitation_id>/send/": ROW,
     "api/v1/contacts/": MEMBERS,
+    "api/v1/contacts/export.csv": MANAGERS,
+    "api/v1/contacts/imports/": MANAGERS,
+    "api/v1/contacts/imports/<uuid:import_id>/": ROW,
+    "api/v1/contacts/imports/<uuid:import_id>/start/": ROW,
+    "api/v1/contacts/imports/<uuid:import_id>/refused.csv": ROW,
     "api/v1/contacts/<uuid:contact_id>/": ROW,
     "api/v1/opportunities/": MEMBERS,
     "api/v1/opportunities/<uuid:opportunity_id>/": ROW,
@@ -114,6 +119,12 @@ ADDRESSES = {
     "do-not-call/<uuid:listed_id>/remove/": ROW,
     "contacts/": MEMBERS,
     "contacts/new/": MEMBERS,
+    "contacts/export.csv": MANAGERS,
+    "contacts/import/": MANAGERS,
+    "contacts/import/<uuid:import_id>/": ROW,
+    "contacts/import/<uuid:import_id>/cancel/": ROW,
+    "contacts/import/<uuid:import_id>/continue/": ROW,
+    "contacts/import/<uuid:import_id>/refused.csv": ROW,
     "contacts/<uuid:contact_id>/": ROW,
     "contacts/<uuid:contact_id>/edit/": ROW,
     "contacts/<uuid:contact_id>/opportunities/new/": ROW,
@@ -143,6 +154,7 @@ ROWS: dict[str, Any] = {
     "recording_id": Recording,
     "member_id": Membership,
     "invitation_id": Invitation,
+    "import_id": ContactImport,
 }
 # What stands in an e-mail's link; these are of no e-mail.
 LINKED = {"key": "made-up", "uidb36": "1a", "token": "made_up"}

@@ -1,0 +1,96 @@
+"""Contacts as a CSV file that the import recognises again, and the rows that an import has refused."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, QuerySet
+from django.http import StreamingHttpResponse
+from django.utils.translation import gettext as _
+
+from crm import audit, tenancy
+from crm.access import require_manager
+from crm.imports.access import get_import, parts
+from crm.imports.rows import sentence
+from crm.models import Contact, ContactImport, ContactNumber, Membership
+from crm.queries import contacts
+from crm.tables import BYTE_ORDER_MARK, line_of
+
+CHUNK = 1000
+
+
+def export_contacts(member: Membership, *, search: str = "", imported: UUID | None = None) -> StreamingHttpResponse:
+    """Send the contacts that the same search shows, in the order in which they were made; written down in the audit.
+
+    For managers and admins: a whole address book leaves the house with it.
+    """
+    require_manager(member)
+    with tenancy.inside(member.organization_id):
+        if imported:
+            imported = get_import(member, imported).pk
+        rows = contacts(member, search=search, imported=imported).select_related("owner").order_by("pk")
+        counts = ContactNumber.objects.filter(contact__in=rows.order_by().values("pk")).values("contact")
+        most = counts.annotate(count=Count("pk")).order_by("-count").values_list("count", flat=True).first() or 1
+        filters = {"search": audit.storable(search)} if search else {}
+        audit.note(member, audit.CONTACTS_EXPORTED, **filters, **({"import": str(imported)} if imported else {}))
+    headings = [_("Name"), _("Company"), _("E-mail")]
+    for place in range(1, most + 1):
+        headings += [_("Phone %(place)s") % {"place": place}, _("Label %(place)s") % {"place": place}]
+    headings += [_("Owner"), _("Time zone"), _("Do not call since")]
+    return _file("contacts.csv", _contact_lines(member, rows, headings, most))
+
+
+def _contact_lines(member: Membership, rows: QuerySet[Contact], headings: list[str], most: int) -> Iterator[str]:
+    """The file, some rows at a time: each look is a short transaction, and none is open while the client reads."""
+    yield BYTE_ORDER_MARK + line_of(headings)
+    last: UUID | None = None
+    while True:
+        with tenancy.inside(member.organization_id):
+            found = list(rows.filter(pk__gt=last)[:CHUNK] if last else rows[:CHUNK])
+        yield "".join(line_of(_cells(contact, most)) for contact in found)
+        if len(found) < CHUNK:
+            return
+        last = found[-1].pk
+
+
+def _cells(contact: Contact, most: int) -> list[str]:
+    numbers = [cell for one in list(contact.numbers.all())[:most] for cell in (one.number, one.label)]
+    since = contact.do_not_call_since
+    return [
+        *(contact.name, contact.company, contact.email),
+        *(numbers + [""] * (2 * most - len(numbers))),
+        *(contact.owner.email if contact.owner else "", contact.time_zone, since.date().isoformat() if since else ""),
+    ]
+
+
+def export_refused(member: Membership, import_id: UUID) -> StreamingHttpResponse:
+    """Send the rows that an import has refused, as they were, each with its number and why. Raises: NotFound."""
+    with tenancy.inside(member.organization_id):
+        importing = get_import(member, import_id)
+        require_manager(member)
+    headings = [one or _("Column %(place)s") % {"place": place} for place, one in enumerate(importing.headings, 1)]
+    return _file("refused.csv", _refused_lines(importing, headings, [_("Row"), _("Why it was refused")]))
+
+
+def _refused_lines(importing: ContactImport, headings: list[str], first: list[str]) -> Iterator[str]:
+    yield BYTE_ORDER_MARK + line_of([*first, *headings])
+    last = -1
+    while True:
+        with tenancy.inside(importing.organization_id):
+            part = parts(importing).filter(position__gt=last).exclude(refused=[]).first()
+        if part is None:
+            return
+        yield "".join(line_of([row, why_of(reasons, headings), *cells]) for row, cells, reasons in part.refused)
+        last = part.position
+
+
+def why_of(reasons: Any, headings: list[str]) -> str:
+    """Say all that is wrong with a row: which column, and what."""
+    return " ".join(
+        sentence(code) if place is None else f"{headings[place]}: {sentence(code)}" for place, code in reasons
+    )
+
+
+def _file(name: str, lines: Iterator[str]) -> StreamingHttpResponse:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "private, no-store"}
+    return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)
