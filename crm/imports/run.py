@@ -71,9 +71,8 @@ def _step(organization_id: UUID, import_id: UUID) -> bool:
     """
     with tenancy.inside(organization_id):
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_try_advisory_xact_lock(hashtext('imports'), hashtext(%s))", [str(organization_id)]
-            )
+            lock = "SELECT pg_try_advisory_xact_lock(hashtext('imports'), hashtext(%s))"
+            cursor.execute(lock, [str(organization_id)])
             if not cursor.fetchone()[0]:
                 return False
         due = DueImport.objects.filter(pk=import_id, due_at__lte=timezone.now()).select_for_update().first()

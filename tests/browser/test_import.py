@@ -43,14 +43,14 @@ def test_a_manager_imports_a_list_and_exports_it(
     page.get_by_role("button", name="Upload and preview").click()
 
     expect(page.get_by_role("heading", name=file.name)).to_be_visible()
-    expect(main).to_contain_text("2000 rows. Nothing is imported yet.")
+    expect(main).to_contain_text("2,000 rows. Nothing is imported yet.")
     expect(page.get_by_label("Nome", exact=True)).to_have_value("name")
     expect(main).to_contain_text("There is neither a phone number nor an e-mail.")
     pictures(page, "import-preview-wrong")
     page.get_by_label("WhatsApp pessoal").select_option("Phone")
     expect(main).to_contain_text(f"+55 11 9{width:04}-0001")
     pictures(page, "import-preview")
-    page.get_by_role("button", name="Import 2000 rows").click()
+    page.get_by_role("button", name="Import 2,000 rows").click()
 
     over = page.get_by_role("heading", name="The import is done")
     expect(page.get_by_role("progressbar", name="Rows that are done").or_(over)).to_be_visible()

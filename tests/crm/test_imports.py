@@ -494,6 +494,9 @@ def test_the_contacts_of_an_import_are_a_list(ours: Company, client_of: Sessions
     assert "list.csv" in page
     for name in ("Ana", "Bia", "Contact of Ours"):
         assert name in page
+    found = client_of(ours.rep).get("/contacts/", {"import": told["id"], "q": "Bia"}).content.decode()
+    assert "Bia" in found
+    assert "Ana" not in found
     contacts.create_contact(member=ours.rep, name="Somebody else")
     assert "Somebody else" not in client_of(ours.rep).get(f"/contacts/?import={told['id']}").content.decode()
     with tenancy.inside(ours.id):
