@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
@@ -599,3 +600,15 @@ def test_an_export_has_what_the_page_shows_in_chunks_without_a_gap(
     assert answer["Content-Disposition"] == 'attachment; filename="contacts.csv"'
     lines = b"".join(answer.streaming_content).decode().splitlines()  # type: ignore[attr-defined]
     assert [line.partition(",")[0] for line in lines[1:]] == [f"Ana {place}" for place in range(5)]
+
+
+def test_postgresql_knows_of_the_new_rows_at_once(ours: Company) -> None:
+    lines = "".join(f"Person {number},+55119877{number:05}\n" for number in range(300))
+    assert imported(ours, "Name,Phone\n" + lines)["made"] == 300
+    with connections["owner"].cursor() as cursor:
+        for table in tenancy.FILLED_AT_ONCE:
+            cursor.execute(
+                f"SELECT reltuples, (SELECT count(*) FROM {table}) FROM pg_class WHERE relname = %s", [table]
+            )
+            believed, true = cursor.fetchone()
+            assert believed == true, table
