@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
+from django.http import QueryDict
 from django.utils import timezone
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
@@ -108,7 +109,7 @@ class HistoryForm(forms.Form):
         if found.get("number") and not any(one.isdigit() for one in found["number"]):
             self.add_error("number", _("This has no digit in it."))
 
-    def filters(self) -> dict[str, str]:
+    def filters(self) -> QueryDict:
         """Return what is valid of it as the REST list's filters: times with their offset, the last day included."""
         found = self.cleaned_data
         said: dict[str, Any] = {
@@ -124,7 +125,7 @@ class HistoryForm(forms.Form):
             said["zone"] = timezone.get_current_timezone_name()
         if found.get("show"):
             said |= CHIPS[found["show"]][1]
-        return {name: str(value) for name, value in said.items()}
+        return QueryDict(urlencode(said))
 
     def address(self, **instead: str) -> str:
         """Return the address's query with these filters as they were typed, some of them `instead`; "" without any."""

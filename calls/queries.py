@@ -26,6 +26,7 @@ from crm import audit
 from crm.errors import InvalidNumber
 from crm.models import AuditEntry, Membership, Organization
 from crm.numbers import described
+from crm.search import few
 from integrations.twilio.words import CENT_PARTS
 
 # What a minute costs is learned from the calls of so many days.
@@ -54,6 +55,9 @@ OWED = Q(stage=Stage.ENDED, disposition="", is_test=False, user__isnull=False)
 
 def matching(rows: QuerySet[CallLog], *, digits: str, name: str = "") -> QuerySet[CallLog]:
     """Narrow `rows` to calls with these digits in either number, or with this in the contact's name."""
+    ids = few("calls_search", text=name, digits=digits)
+    if ids is not None:
+        return rows.filter(pk__in=ids)
     matches = Q(contact__name__icontains=name) if name else Q(pk__in=[])
     if digits:
         matches |= Q(to_number__contains=digits) | Q(from_number__contains=digits)

@@ -59,7 +59,7 @@ def calls(request: Any) -> HttpResponse:
         "older": _joined(asked, urlencode({"before": last})) if last else "",
         "is_first": before is None,
         "count": number_format(min(counted, COUNTED), force_grouping=True) + "+" * (counted > COUNTED),
-        "export": f"{reverse('api-calls-export')}?{urlencode(filters)}",
+        "export": f"{reverse('api-calls-export')}?{filters.urlencode()}",
         "part": next((one for one in PARTS if is_part(request, one)), ""),
         "ready": panels.readiness(member),
         "section": "calls",

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
@@ -234,6 +235,11 @@ class Contact(TenantModel):
         indexes = [
             models.Index(fields=["organization", "name", "id"], name="contacts_by_name"),
             models.Index(fields=["organization", "email"], name="contacts_by_email"),
+            GinIndex(
+                fields=["organization", "name", "company"],
+                opclasses=["uuid_ops", "gin_trgm_ops", "gin_trgm_ops"],
+                name="contacts_by_part_of_a_name",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -253,7 +259,14 @@ class ContactNumber(TenantModel):
         constraints = [
             models.UniqueConstraint(fields=["contact", "number"], name="a_contact_has_a_number_once"),
         ]
-        indexes = [models.Index(fields=["organization", "number"], name="contacts_by_number")]
+        indexes = [
+            models.Index(fields=["organization", "number"], name="contacts_by_number"),
+            GinIndex(
+                fields=["organization", "number"],
+                opclasses=["uuid_ops", "gin_trgm_ops"],
+                name="contacts_by_part_of_a_number",
+            ),
+        ]
 
     def __str__(self) -> str:
         return for_display(self.number)
@@ -331,7 +344,38 @@ class AuditEntry(TenantModel):
     class Meta(TenantModel.Meta):
         verbose_name = _("audit entry")
         verbose_name_plural = _("audit entries")
-        indexes = [models.Index(fields=["organization", "-id"], name="audit_newest_first")]
+        indexes = [
+            models.Index(fields=["organization", "-id"], name="audit_newest_first"),
+            models.Index(fields=["organization", "action", "-id"], name="audit_by_action"),
+        ]
 
     def __str__(self) -> str:
         return self.action
+
+
+class SavedView(TenantModel):
+    """A member's own name for what a page's list is narrowed to."""
+
+    class Page(models.TextChoices):
+        """The pages that have views, by the names of their addresses."""
+
+        CALLS = "calls", _("Calls")
+        CONTACTS = "contacts", _("Contacts")
+
+    user = MemberKey(User, on_delete=models.CASCADE, related_name="+")
+    page = models.CharField(max_length=10, choices=Page.choices)
+    name = models.CharField(_("name"), max_length=60)
+    query = models.CharField(max_length=1000, help_text="Of the page's address, normalised.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(TenantModel.Meta):
+        verbose_name = _("saved view")
+        verbose_name_plural = _("saved views")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "user", "page", "name"], name="a_member_has_a_view_of_a_name_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name

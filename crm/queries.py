@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from crm import access
 from crm.models import Contact, DoNotCall, ImportedContact, Membership, Opportunity
 from crm.numbers import digits_in
+from crm.search import few
 
 
 def contacts(
@@ -21,10 +22,14 @@ def contacts(
     found = Contact.objects.filter(organization=member.organization).prefetch_related("numbers").order_by("name", "id")
     search = search.replace("\x00", "").strip()  # PostgreSQL has no text with a NUL in it
     if search:
-        matches = Q(name__icontains=search) | Q(company__icontains=search)
         digits = digits_in(search)
-        if digits:
-            matches |= Q(numbers__number__contains=digits)
+        ids = few("crm_search_contacts", text=search, digits=digits)
+        if ids is not None:
+            matches = Q(pk__in=ids)
+        else:
+            matches = Q(name__icontains=search) | Q(company__icontains=search)
+            if digits:
+                matches |= Q(numbers__number__contains=digits)
         if number:
             matches |= Q(numbers__number=number)
         # Not distinct(): a second number that matches may not double the row, and the order must stay the index's.

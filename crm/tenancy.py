@@ -285,6 +285,13 @@ def grant_to_application_role(using: str, **kwargs: Any) -> None:
         cursor.execute(f"GRANT USAGE ON SCHEMA public TO {role}")
         cursor.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
         cursor.execute(f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}")
+        # Those of ours that run as their owner are nobody else's.
+        cursor.execute(
+            "SELECT oid::regprocedure FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
+            " AND pg_has_role(current_user, proowner, 'MEMBER')"
+        )
+        for (function,) in cursor.fetchall():
+            cursor.execute(f"GRANT EXECUTE ON FUNCTION {function} TO {role}")
         present = connection.introspection.table_names(cursor)
         for table in append_only_tables():
             if table in present:  # not while migrations are taken back

@@ -23,6 +23,7 @@ from crm import (
     views_do_not_call,
     views_imports,
     views_members,
+    views_saved,
 )
 
 # The few inline lines of drf-spectacular's page.
@@ -94,6 +95,8 @@ pages: list[URLPattern | URLResolver] = [
     path("contacts/import/<uuid:import_id>/continue/", views_imports.go_on, name="continue-import"),
     path("contacts/import/<uuid:import_id>/refused.csv", views_imports.refused_rows, name="refused-rows"),
     path("contacts/export.csv", views_imports.export, name="export-contacts"),
+    path("saved-views/", views_saved.save, name="save-view"),
+    path("saved-views/<uuid:view_id>/delete/", views_saved.delete, name="delete-view"),
     path("", include("integrations.page_urls")),
     path("", include("calls.page_urls")),
 ]

@@ -1,5 +1,6 @@
 """The call log and its legs."""
 
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -151,6 +152,17 @@ class CallLog(TenantModel):
             models.Index(fields=["organization", "user", "-id"], name="calls_of_a_rep"),
             models.Index(fields=["organization", "contact", "-id"], name="calls_of_a_contact"),
             models.Index(fields=["organization", "created_at"], name="calls_of_some_days"),
+            models.Index(
+                fields=["organization", "-id"],
+                condition=Q(disposition="", stage="ended", is_test=False),
+                name="calls_whose_outcome_is_owed",
+            ),
+            models.Index(fields=["organization", "-id"], condition=Q(status__in=LIVE), name="calls_under_way"),
+            GinIndex(
+                fields=["organization", "to_number", "from_number"],
+                opclasses=["uuid_ops", "gin_trgm_ops", "gin_trgm_ops"],
+                name="calls_by_part_of_a_number",
+            ),
         ]
 
     def __str__(self) -> str:

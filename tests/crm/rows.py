@@ -33,6 +33,7 @@ from crm.models import (
     Invitation,
     Membership,
     Opportunity,
+    SavedView,
 )
 from crm.tenancy import TenantRow
 from integrations.models import Number, TwilioAccount
@@ -105,6 +106,7 @@ def one_of_each(company: Company) -> dict[type[TenantRow], Any]:
             digest=secrets.token_hex(32),
             expires_at=datetime.now(UTC) + timedelta(days=7),
         )
+        SavedView.objects.get_or_create(user=company.admin.user, page="calls", name="Owed", query="show=needs-outcome")
         Play.objects.create(recording=recording, user=company.rep.user)
         importing = ContactImport.objects.create(
             started_by=company.manager.user,
@@ -138,6 +140,7 @@ def one_of_each(company: Company) -> dict[type[TenantRow], Any]:
             ImportPart,
             ImportedContact,
             AuditEntry,
+            SavedView,
             CallLog,
             Leg,
             JournalEntry,

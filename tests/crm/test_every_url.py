@@ -19,7 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from calls.addresses import callback_url
 from calls.models import CallLog, Recording
-from crm.models import Contact, ContactImport, DoNotCall, Invitation, Membership, Opportunity
+from crm.models import Contact, ContactImport, DoNotCall, Invitation, Membership, Opportunity, SavedView
 from crm.tenancy import tenant_models
 from tests.conftest import Api, Company
 from tests.crm.rows import one_of_each
@@ -117,6 +117,8 @@ ADDRESSES = {
     "do-not-call/": MEMBERS,
     "do-not-call/import/": ADMINS,
     "do-not-call/<uuid:listed_id>/remove/": ROW,
+    "saved-views/": MEMBERS,
+    "saved-views/<uuid:view_id>/delete/": ROW,
     "contacts/": MEMBERS,
     "contacts/new/": MEMBERS,
     "contacts/export.csv": MANAGERS,
@@ -155,6 +157,7 @@ ROWS: dict[str, Any] = {
     "member_id": Membership,
     "invitation_id": Invitation,
     "import_id": ContactImport,
+    "view_id": SavedView,
 }
 # What stands in an e-mail's link; these are of no e-mail.
 LINKED = {"key": "made-up", "uidb36": "1a", "token": "made_up"}

@@ -128,16 +128,36 @@ def test_only_the_sweepers_list_names_an_organization_without_a_policy() -> None
     assert {name for (name,) in bare} <= {"calls_duecall", "crm_dueimport"}
 
 
-def test_nothing_in_the_schema_runs_with_the_owners_rights() -> None:
+# What runs with the owner's rights, past every policy: it must hold itself to the organization that is set.
+SEARCHES = ("calls_search", "crm_search_contacts")
+
+
+def test_nothing_in_the_schema_runs_with_the_owners_rights_but_the_searches() -> None:
     # A view, and a function marked SECURITY DEFINER, read past every policy.
     assert ask("SELECT viewname FROM pg_views WHERE schemaname = 'public'") == []
-    assert (
-        ask(
-            "SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
-            " WHERE p.prosecdef AND n.nspname = 'public'"
-        )
-        == []
-    )
+    assert ask(
+        "SELECT p.proname, has_function_privilege('public', p.oid, 'EXECUTE'), p.proconfig::text FROM pg_proc p"
+        " JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.prosecdef AND n.nspname = 'public' ORDER BY 1"
+    ) == [(name, False, '{"search_path=pg_catalog, pg_temp"}') for name in SEARCHES]
+
+
+@pytest.mark.parametrize("function", SEARCHES)
+def test_a_search_finds_the_organizations_own_rows_and_without_one_none(
+    ours: Company, theirs: Company, function: str
+) -> None:
+    digits = theirs.contact_number[-4:]
+    with tenancy.inside(ours.id):
+        ContactNumber.objects.create(contact=ours.contact, number=theirs.contact_number)
+    for company in (ours, theirs):
+        make_call(company, to_number=theirs.contact_number, from_number=theirs.contact_number)
+    search = f"SELECT {function}(%s, %s, 1000)"
+    for text, part in (("%Contact of%", None), ("%Contact of%", f"%{digits}%"), (None, f"%{digits}%"), ("%", "%")):
+        for company in (ours, theirs):
+            with tenancy.inside(company.id):
+                found = {row[0] for row in ask(search, text, part)}
+                own = set((CallLog if function == "calls_search" else Contact).objects.values_list("pk", flat=True))
+                assert found == own, (text, part)
+        assert ask(search, text, part) == []
 
 
 def test_every_reference_between_tenants_rows_is_a_composite_key() -> None:
