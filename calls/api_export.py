@@ -28,7 +28,7 @@ class CallExport(MyCalls):
     content_negotiation_class = WhateverIsAccepted
     pagination_class = None  # type: ignore[assignment]  # one file, no pages
 
-    @extend_schema(operation_id="calls_export", responses={(200, "text/csv"): OpenApiTypes.STR})
+    @extend_schema(operation_id="calls_export", responses={(200, "text/csv"): OpenApiTypes.STR}, filters=True)
     def get(self, request: Request) -> HttpResponseBase:
         """Send what the same filters find as CSV, newest first: a rep's own calls, the team's for managers and admins.
 

@@ -94,8 +94,10 @@
   }, true);
   for (const name of ["htmx:pushedIntoHistory", "htmx:replacedInHistory"]) {
     document.addEventListener(name, () => {
+      // Other filters, and the same call beside them.
+      const id = drawer.open && callIn(here);
+      if (id) history.replaceState(history.state, "", withCall(id));
       here = location.href;
-      if (!callIn(here)) close();
     });
   }
   document.addEventListener("htmx:responseError", (event) => {
