@@ -105,7 +105,10 @@ def outcome(request: Any, call_id: UUID) -> HttpResponse:
     with tenancy.inside(request.member.organization_id):
         call = access.get_call(request.member, call_id)
     context = {"call": call, "place": request.POST.get("place", "")[:5], "is_saved": error is None, "wrong": error}
-    return render(request, "calls/_wrap_up.html", context)
+    response = render(request, "calls/_wrap_up.html", context)
+    if error is None:
+        response["HX-Trigger"] = "call-changed"  # lists that are open follow
+    return response
 
 
 @page
