@@ -110,7 +110,10 @@ class HistoryForm(forms.Form):
             self.add_error("number", _("This has no digit in it."))
 
     def filters(self) -> QueryDict:
-        """Return what is valid of it as the REST list's filters: times with their offset, the last day included."""
+        """Return what is valid of it as the REST list's filters: times with their offset, the last day included.
+
+        As an address: one status in a plain dict would be no list of them, and narrow nothing.
+        """
         found = self.cleaned_data
         said: dict[str, Any] = {
             name: found.get(name)
