@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Download, Page, expect
 
 from crm.local.stack import Stack
@@ -19,6 +20,12 @@ def lines_of(download: Download) -> list[list[str]]:
     """A CSV file that was downloaded."""
     with Path(download.path()).open(encoding="utf-8-sig", newline="") as file:
         return list(csv.reader(file))
+
+
+def looked_at(page: Page, name: str) -> None:
+    """Hold the page to what every page is held to, and keep its picture."""
+    pictures(page, name)
+    assert [one["id"] for one in Axe().run(page).response["violations"]] == []
 
 
 @pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
@@ -46,17 +53,17 @@ def test_a_manager_imports_a_list_and_exports_it(
     expect(main).to_contain_text("2,000 rows. Nothing is imported yet.")
     expect(page.get_by_label("Nome", exact=True)).to_have_value("name")
     expect(main).to_contain_text("There is neither a phone number nor an e-mail.")
-    pictures(page, "import-preview-wrong")
+    looked_at(page, "import-preview-wrong")
     page.get_by_label("WhatsApp pessoal").select_option("Phone")
     expect(main).to_contain_text(f"+55 11 9{width:04}-0001")
-    pictures(page, "import-preview")
+    looked_at(page, "import-preview")
     page.get_by_role("button", name="Import 2,000 rows").click()
 
     over = page.get_by_role("heading", name="The import is done")
     expect(page.get_by_role("progressbar", name="Rows that are done").or_(over)).to_be_visible()
     pictures(page, "import-progress")
     expect(over).to_be_visible()
-    pictures(page, "import-result")
+    looked_at(page, "import-result")
     with page.expect_download() as report:
         page.get_by_role("link", name="Download the refused rows").click()
     heading, refused = lines_of(report.value)
@@ -67,7 +74,7 @@ def test_a_manager_imports_a_list_and_exports_it(
     page.get_by_role("link", name="Show these contacts").click()
     expect(main).to_contain_text(f"Only contacts of the imported file {file.name}.")
     expect(main).to_contain_text(f"Pessoa {width} 0001")
-    pictures(page, "import-contacts")
+    looked_at(page, "import-contacts")
     page.get_by_label("Search contacts").fill(f"{width} 0007")
     expect(main).to_contain_text(f"Pessoa {width} 0007")
     expect(main).not_to_contain_text(f"Pessoa {width} 0001")
@@ -81,4 +88,4 @@ def test_a_manager_imports_a_list_and_exports_it(
     expect(over).to_be_visible()
     page.get_by_role("link", name="Import another file").click()
     expect(main.get_by_role("link", name=file.name)).to_be_visible()
-    pictures(page, "imports")
+    looked_at(page, "imports")
