@@ -77,7 +77,7 @@
   });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !drawer.open || event.defaultPrevented) return;
-    if (document.querySelector("details.menu[open]")) return;
+    if (event.target.closest("details.menu, textarea, select, input:not([type=range])")) return; // theirs
     leave();
   });
   // Before htmx, which would load the page again: only the drawer differs.

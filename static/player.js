@@ -159,6 +159,7 @@
     if (button.getAttribute("aria-expanded") === "true") {
       for (const audio of place.querySelectorAll("audio")) audio.pause();
       unfold(button, false);
+      catchUp();
     } else if (place.querySelector("[data-player]")) {
       unfold(button, true);
       play(place.querySelector("[data-player]"));
@@ -175,11 +176,24 @@
     const player = part(place, "[data-player]");
     if (player) play(player);
   });
-  // A list that would renew itself waits while somebody listens in it.
+  // A list that would renew itself waits while a player is open in it, and catches up afterwards.
+  let isHeld = false;
+  const isOpenIn = (list) => list.id === "found" && list.querySelector(".listen[aria-expanded=true], .listen.htmx-request");
   document.addEventListener("htmx:beforeRequest", (event) => {
-    const { elt } = event.detail;
-    if (elt.id === "found" && elt.querySelector("[data-playing]")) event.preventDefault();
+    if (!isOpenIn(event.detail.elt)) return;
+    isHeld = true;
+    event.preventDefault();
   });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (!isOpenIn(event.detail.target)) return;
+    isHeld = true;
+    event.detail.shouldSwap = false;
+  });
+  function catchUp() {
+    if (!isHeld || document.querySelector("#found .listen[aria-expanded=true]")) return;
+    isHeld = false;
+    htmx.trigger(document.body, "call-changed");
+  }
 
   document.addEventListener("htmx:load", (event) => ready(event.detail.elt.parentNode || document));
   ready(document);
