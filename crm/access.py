@@ -7,10 +7,22 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from crm import tenancy
 from crm.errors import NotAllowed, NotFound
-from crm.models import ApiToken, Contact, DoNotCall, Invitation, Membership, Opportunity, Role, User
+from crm.models import (
+    ApiToken,
+    Contact,
+    DoNotCall,
+    FollowUp,
+    Invitation,
+    Membership,
+    Note,
+    Opportunity,
+    Role,
+    User,
+)
 
 TOKEN_PREFIX = "ctc"  # noqa: S105 - says what kind of secret follows
 
@@ -53,7 +65,7 @@ def token_digest(token: str) -> str:
 
 def organization_of_token(token: str) -> UUID | None:
     """Return the organization that `{its id in hex}_{secret}` names, whether or not that exists; None for rubbish."""
-    organization, _, secret = token.partition("_")
+    organization, _found, secret = token.partition("_")
     try:
         return UUID(hex=organization) if secret else None
     except ValueError:
@@ -65,7 +77,7 @@ def member_of_token(token: str) -> Membership | None:
 
     The token names its organization, so that even this look-up happens inside one.
     """
-    prefix, _, rest = token.partition("_")
+    prefix, _found, rest = token.partition("_")
     organization_id = organization_of_token(rest)
     if prefix != TOKEN_PREFIX or organization_id is None:
         return None
@@ -114,6 +126,41 @@ def get_opportunity(member: Membership, opportunity_id: UUID, *, for_update: boo
     """Return an opportunity that `member` may see. Raises: NotFound."""
     rows = Opportunity.objects.filter(organization=member.organization)
     found = (rows.select_for_update(no_key=True) if for_update else rows).filter(pk=opportunity_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def opportunity_of(member: Membership, contact_id: UUID, opportunity_id: UUID | None) -> UUID | None:
+    """Return the id of this contact's opportunity; None where none is meant. Raises: NotFound for another's."""
+    if opportunity_id is None:
+        return None
+    if not Opportunity.objects.filter(organization=member.organization, contact=contact_id, pk=opportunity_id).exists():
+        raise NotFound(_("This contact has no such opportunity."), field="opportunity")
+    return opportunity_id
+
+
+def get_follow_up(member: Membership, follow_up_id: UUID, *, for_update: bool = False) -> FollowUp:
+    """Return a follow-up that `member` may see: a rep's own, or the team's. Raises: NotFound."""
+    rows = FollowUp.objects.filter(organization=member.organization)
+    rows = rows if member.sees_whole_team else rows.filter(owner=member.user_id)
+    rows = rows.select_for_update(no_key=True) if for_update else rows.select_related("contact", "owner", "opportunity")
+    found = rows.filter(pk=follow_up_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def follow_up_after(member: Membership, call_id: UUID) -> FollowUp | None:
+    """Return what was written down after this call, if anything; who may see the call may see it."""
+    return FollowUp.objects.filter(organization=member.organization, call_id=call_id).first()
+
+
+def get_note(member: Membership, note_id: UUID, *, for_update: bool = False) -> Note:
+    """Return a note, which every member may read. Raises: NotFound."""
+    rows = Note.objects.filter(organization=member.organization)
+    rows = rows.select_for_update(no_key=True) if for_update else rows.select_related("contact", "author")
+    found = rows.filter(pk=note_id).first()
     if found is None:
         raise NotFound
     return found

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from crm import access, tenancy
 from crm.errors import AppError, InvalidNumber, NotAllowed, NotFound
-from crm.models import Contact, ContactNumber, Membership, Opportunity, Role, lowered
+from crm.models import Contact, ContactNumber, Membership, Opportunity, Role, StageChange, lowered
 from crm.numbers import to_e164
 
 MOST_NUMBERS = 10
@@ -168,11 +168,19 @@ def create_opportunity(*, member: Membership, contact: UUID, **fields: Any) -> O
 
 
 def change_opportunity(*, member: Membership, opportunity_id: UUID, **changes: Any) -> Opportunity:
-    """Change what is said of an opportunity; what is left out stays. Raises: NotFound, NotAnOwner."""
+    """Change what is said of an opportunity; what is left out stays, and a new stage is written into its history.
+
+    Raises: NotFound, NotAnOwner.
+    """
     with tenancy.inside(member.organization_id):
         opportunity = access.get_opportunity(member, opportunity_id, for_update=True)
+        before = opportunity.stage
         _apply_to_opportunity(member, opportunity, changes)
         opportunity.save(update_fields=[*changes, "updated_at"])
+        if opportunity.stage != before:
+            StageChange.objects.create(
+                opportunity=opportunity, by_id=member.user_id, before=before, after=opportunity.stage
+            )
         return opportunity
 
 

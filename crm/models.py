@@ -313,6 +313,71 @@ class Opportunity(TenantModel):
         return self.title
 
 
+class StageChange(TenantModel):
+    """That an opportunity went from one stage to another, and who said so; written down from migration 0010 on."""
+
+    opportunity = TenantKey(Opportunity, on_delete=models.CASCADE, related_name="stage_changes")
+    by = MemberKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    before = models.CharField(max_length=60, blank=True)
+    after = models.CharField(max_length=60, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(TenantModel.Meta):
+        indexes = [models.Index(fields=["organization", "opportunity", "-id"], name="stages_of_an_opportunity")]
+
+    def __str__(self) -> str:
+        return f"{self.before} → {self.after}"
+
+
+class Note(TenantModel):
+    """Something worth knowing about a contact or an opportunity, written without a call."""
+
+    contact = TenantKey(Contact, on_delete=models.CASCADE, related_name="+")
+    opportunity = TenantKey(Opportunity, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    author = MemberKey(User, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("author"))
+    text = models.TextField(_("note"))
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta(TenantModel.Meta):
+        verbose_name = _("note")
+        verbose_name_plural = _("notes")
+        indexes = [models.Index(fields=["organization", "contact", "-id"], name="notes_of_a_contact")]
+
+    def __str__(self) -> str:
+        return self.text[:60]
+
+
+class FollowUp(TenantModel):
+    """That its owner wants to turn to a contact again, and when."""
+
+    contact = TenantKey(Contact, on_delete=models.CASCADE, related_name="+")
+    opportunity = TenantKey(Opportunity, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    owner = MemberKey(User, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("owner"))
+    due_at = models.DateTimeField(_("due"))
+    text = models.CharField(_("what to do"), max_length=500, blank=True)
+    done_at = models.DateTimeField(null=True)
+    call_id = models.UUIDField(null=True, help_text="After which call it was written down; one each at most.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta(TenantModel.Meta):
+        verbose_name = _("follow-up")
+        verbose_name_plural = _("follow-ups")
+        constraints = [models.UniqueConstraint(fields=["organization", "call_id"], name="one_follow_up_per_call")]
+        indexes = [
+            models.Index(
+                fields=["organization", "owner", "due_at", "id"],
+                condition=models.Q(done_at=None),
+                name="follow_ups_by_due",
+            ),
+            models.Index(fields=["organization", "contact", "-id"], name="follow_ups_of_a_contact"),
+        ]
+
+    def __str__(self) -> str:
+        return self.text or str(self.due_at)
+
+
 class ApiToken(TenantModel):
     """A machine's key to one membership; only its digest is kept."""
 

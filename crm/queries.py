@@ -1,12 +1,13 @@
 """Lists of the CRM core's rows for a member."""
 
+from datetime import datetime
 from uuid import UUID
 
 from allauth.mfa.models import Authenticator
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from crm import access
-from crm.models import Contact, DoNotCall, ImportedContact, Membership, Opportunity
+from crm.models import Contact, DoNotCall, FollowUp, ImportedContact, Membership, Note, Opportunity, StageChange
 from crm.numbers import digits_in
 from crm.search import few
 
@@ -43,6 +44,47 @@ def opportunities(member: Membership, *, contact_id: UUID | None = None) -> Quer
     """Return the opportunities that `member` may see, newest first; those of one contact if it is said."""
     found = Opportunity.objects.filter(organization=member.organization).select_related("owner").order_by("-id")
     return found.filter(contact=contact_id) if contact_id else found
+
+
+def stages(member: Membership) -> list[str]:
+    """Return the stages that opportunities are in, by name; a hundred at most."""
+    rows = Opportunity.objects.filter(organization=member.organization).exclude(stage="")
+    return list(rows.order_by("stage").values_list("stage", flat=True).distinct()[:100])
+
+
+def follow_ups(
+    member: Membership, *, contact_id: UUID | None = None, opportunity_id: UUID | None = None
+) -> QuerySet[FollowUp]:
+    """Return the follow-ups that `member` may see, by due time: a rep's own, or the team's; of whom or what is said."""
+    found = FollowUp.objects.filter(organization=member.organization)
+    found = found if member.sees_whole_team else found.filter(owner=member.user_id)
+    found = found.filter(contact=contact_id) if contact_id else found
+    found = found.filter(opportunity=opportunity_id) if opportunity_id else found
+    return found.select_related("contact", "owner", "opportunity").order_by("due_at", "id")
+
+
+def open_follow_ups(member: Membership, *, due_before: datetime | None = None) -> QuerySet[FollowUp]:
+    """Return `member`'s own follow-ups that are not done, the longest overdue first."""
+    found = follow_ups(member).filter(owner=member.user_id, done_at=None)
+    return found.filter(due_at__lt=due_before) if due_before else found
+
+
+def notes(member: Membership, *, contact_id: UUID | None = None, opportunity_id: UUID | None = None) -> QuerySet[Note]:
+    """Return the organization's notes, newest first; of whom or what is said."""
+    found = Note.objects.filter(organization=member.organization)
+    found = found.filter(contact=contact_id) if contact_id else found
+    found = found.filter(opportunity=opportunity_id) if opportunity_id else found
+    return found.select_related("author", "opportunity").order_by("-id")
+
+
+def stage_changes(
+    member: Membership, *, contact_id: UUID | None = None, opportunity_id: UUID | None = None
+) -> QuerySet[StageChange]:
+    """Return how a contact's opportunities, or one, went from stage to stage; newest first."""
+    found = StageChange.objects.filter(organization=member.organization)
+    found = found.filter(opportunity__contact=contact_id) if contact_id else found
+    found = found.filter(opportunity=opportunity_id) if opportunity_id else found
+    return found.select_related("by", "opportunity").order_by("-id")
 
 
 def is_not_to_be_called(number: str, contact: Contact | None) -> bool:

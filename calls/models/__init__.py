@@ -1,4 +1,4 @@
-"""The call log, its legs, the journal of facts, recordings and who played them."""
+"""The call log, its legs, the journal of facts, recordings and who played them, runs through lists."""
 
 from calls.models.call import (
     LIVE,
@@ -15,6 +15,7 @@ from calls.models.call import (
 from calls.models.fence import WEEK, CallCount, CallRules, DaySpend, MinuteRate, money
 from calls.models.journal import DueCall, JournalEntry, JournalSource
 from calls.models.recording import DeletedWhy, Play, Recording, RecordingStatus
+from calls.models.run import EntryState, Run, RunEntry
 
 __all__ = [
     "LIVE",
@@ -29,6 +30,7 @@ __all__ = [
     "Direction",
     "Disposition",
     "DueCall",
+    "EntryState",
     "JournalEntry",
     "JournalSource",
     "Leg",
@@ -38,6 +40,8 @@ __all__ = [
     "Play",
     "Recording",
     "RecordingStatus",
+    "Run",
+    "RunEntry",
     "Stage",
     "money",
 ]

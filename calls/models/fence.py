@@ -56,6 +56,10 @@ class CallRules(TenantModel):
     may_download = models.CharField(
         _("who may download recordings"), max_length=10, choices=Role.choices, default=Role.MANAGER
     )
+    requires_outcome = models.BooleanField(
+        _("outcome before the next call"), default=False, db_default=False, help_text=_("Of whoever made the call.")
+    )
+    requires_outcome_since = models.DateTimeField(null=True, help_text="Of calls from then on.")
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta(TenantModel.Meta):

@@ -19,6 +19,8 @@ from calls.models import (
     MinuteRate,
     Play,
     Recording,
+    Run,
+    RunEntry,
 )
 from crm import audit, tenancy
 from crm.models import (
@@ -28,12 +30,15 @@ from crm.models import (
     ContactImport,
     ContactNumber,
     DoNotCall,
+    FollowUp,
     ImportedContact,
     ImportPart,
     Invitation,
     Membership,
+    Note,
     Opportunity,
     SavedView,
+    StageChange,
 )
 from crm.tenancy import TenantRow
 from integrations.models import Number, TwilioAccount
@@ -122,6 +127,12 @@ def one_of_each(company: Company) -> dict[type[TenantRow], Any]:
             contact_import=importing, position=0, rows=[], refused=[[2, ["Ana", "12"], [[1, "invalid_number"]]]]
         )
         ImportedContact.objects.create(contact_import=importing, contact=company.contact)
+        about = {"contact": company.contact, "opportunity": company.opportunity}
+        Note.objects.create(**about, author=company.rep.user, text="Worth knowing")
+        FollowUp.objects.create(**about, owner=company.rep.user, due_at=datetime.now(UTC), text="Call again")
+        StageChange.objects.create(opportunity=company.opportunity, by=company.rep.user, after="won")
+        run, _made = Run.objects.get_or_create(user=company.rep.user, ended_at=None, defaults={"total": 1})
+        RunEntry.objects.get_or_create(run=run, position=1, contact=company.contact, defaults={"call": call})
         models = (
             Membership,
             Contact,
@@ -146,5 +157,10 @@ def one_of_each(company: Company) -> dict[type[TenantRow], Any]:
             JournalEntry,
             Recording,
             Play,
+            Note,
+            FollowUp,
+            StageChange,
+            Run,
+            RunEntry,
         )
         return {model: model.objects.first() for model in models}

@@ -18,8 +18,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from calls.addresses import callback_url
-from calls.models import CallLog, Recording
-from crm.models import Contact, ContactImport, DoNotCall, Invitation, Membership, Opportunity, SavedView
+from calls.models import CallLog, Recording, Run
+from crm.models import Contact, ContactImport, DoNotCall, FollowUp, Invitation, Membership, Note, Opportunity, SavedView
 from crm.tenancy import tenant_models
 from tests.conftest import Api, Company
 from tests.crm.rows import one_of_each
@@ -67,6 +67,10 @@ ADDRESSES = {
     "api/v1/contacts/<uuid:contact_id>/": ROW,
     "api/v1/opportunities/": MEMBERS,
     "api/v1/opportunities/<uuid:opportunity_id>/": ROW,
+    "api/v1/follow-ups/": MEMBERS,
+    "api/v1/follow-ups/<uuid:follow_up_id>/": ROW,
+    "api/v1/notes/": MEMBERS,
+    "api/v1/notes/<uuid:note_id>/": ROW,
     "api/v1/organization/rules/": MEMBERS,
     "api/v1/organization/spend/": MEMBERS,
     "api/v1/calls/": MEMBERS,
@@ -158,6 +162,9 @@ ROWS: dict[str, Any] = {
     "invitation_id": Invitation,
     "import_id": ContactImport,
     "view_id": SavedView,
+    "follow_up_id": FollowUp,
+    "note_id": Note,
+    "run_id": Run,
 }
 # What stands in an e-mail's link; these are of no e-mail.
 LINKED = {"key": "made-up", "uidb36": "1a", "token": "made_up"}
