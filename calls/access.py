@@ -2,8 +2,10 @@
 
 from uuid import UUID
 
+from django.utils.translation import gettext_lazy as _
+
 from calls import queries
-from calls.models import CallLog, Recording
+from calls.models import CallLog, Recording, Run
 from crm.errors import NotAllowed, NotFound
 from crm.models import Membership
 
@@ -14,6 +16,22 @@ def get_call(member: Membership, call_id: UUID) -> CallLog:
     if found is None:
         raise NotFound
     return found
+
+
+def get_run(member: Membership, run_id: UUID) -> Run:
+    """Return a run that `member` may see. Raises: NotFound."""
+    found = queries.runs(member).filter(pk=run_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def own_run(member: Membership, run_id: UUID) -> Run:
+    """Return `member`'s own run, locked: its presses take turns. Raises: NotFound, NotAllowed for a colleague's."""
+    found = get_run(member, run_id)
+    if found.user_id != member.user_id:
+        raise NotAllowed(_("Only whoever began these calls goes on with them."))
+    return Run.objects.select_for_update(no_key=True).get(pk=run_id)
 
 
 def get_recording(member: Membership, recording_id: UUID) -> Recording:

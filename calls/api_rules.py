@@ -45,6 +45,7 @@ class RulesSerializer(serializers.ModelSerializer[CallRules]):
             "calls_from",
             "calls_until",
             "days",
+            "requires_outcome",
             "rep_decides_recording",
             "recording_days",
             "may_play",

@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from crm.errors import AppError
+from crm.errors import AppError, NotFound
 
 
 class CallNotAllowed(AppError):
@@ -122,6 +122,13 @@ class OutsideCallingHours(CallNotAllowed):
     message = _("It is outside of calling hours at the contact.")
 
 
+class OutcomeOwed(CallNotAllowed):
+    """The organization insists on outcomes, and the last call has none."""
+
+    code = "outcome_owed"
+    message = _("Write down how your last call went before you start another: your organization asks for an outcome.")
+
+
 class RecordingIsFixed(CallNotAllowed):
     """The organization decides, not the rep."""
 
@@ -153,6 +160,30 @@ class UncheckedPhoneLimitReached(LimitReached):
         "Your own phone was rung too often today for one that was never checked. "
         "Check it by a test call in your profile; then you can go on."
     )
+
+
+class RunIsOver(AppError):
+    """Nothing is left to call, or somebody ended it."""
+
+    code = "run_is_over"
+    status = 409
+    message = _("These calls are over. Choose contacts and start anew.")
+
+
+class NobodyInTheList(AppError):
+    """A run needs somebody to call."""
+
+    code = "nobody_in_the_list"
+    status = 422
+    message = _("There is nobody in this list to call.")
+
+
+class ManyNotCallable(AppError):
+    """A press that would go on refusing for minutes."""
+
+    code = "many_not_callable"
+    status = 422
+    message = _("Many contacts in a row could not be called; the list says why. Press again to go on.")
 
 
 class CallInProgress(AppError):
@@ -193,3 +224,17 @@ class CallIsOver(AppError):
     code = "call_is_over"
     status = 409
     message = _("This call is over already.")
+
+
+def sentence_of(code: str) -> object:
+    """Return the sentence of a refusal's code; of an unknown one, that the call was not allowed."""
+    return _SENTENCES.get(code, CallNotAllowed.message)
+
+
+_SENTENCES: dict[str, object] = {
+    one.code: one.message
+    for one in (
+        *(DoNotCall, CountryNotAllowed, CostlyNumber, OutsideCallingHours, ContactHasNoNumber, OwnPhone, NotFound),
+        LimitReached,
+    )
+}

@@ -128,6 +128,18 @@ CARDS: tuple[tuple[str, Any, Any, dict[str, forms.Field]], ...] = (
         },
     ),
     (
+        "outcomes",
+        _("Outcomes"),
+        "",
+        {
+            "requires_outcome": forms.BooleanField(
+                label=_("No next call before the outcome of the last"),
+                help_text=_("Counts for calls that are made from then on and in which a contact's phone rang."),
+                required=False,
+            ),
+        },
+    ),
+    (
         "recordings",
         _("Recordings"),
         "",

@@ -11,15 +11,29 @@ from django.utils.translation import gettext as _
 
 from calls import queries
 from calls.errors import CallInProgress, NoPhone
-from calls.models import CallLog, CallStatus, Direction, DueCall, JournalSource, Leg, LegStatus, Party, Stage
+from calls.models import (
+    CallLog,
+    CallStatus,
+    Direction,
+    DueCall,
+    EntryState,
+    JournalSource,
+    Leg,
+    LegStatus,
+    Party,
+    Run,
+    Stage,
+)
 from calls.sentences import error_sentence, stuck_sentences
 from crm.errors import AppError
 from crm.models import Membership
 from crm.numbers import for_display
+from integrations.access import numbers_of
 from integrations.models import TwilioAccount
 from integrations.twilio.errors import TwilioNotConnected
 from integrations.twilio.words import FINAL
 
+MOST_CALLER_IDS = 20
 # A call that is over stays in the panel of a page that is loaded this long afterwards.
 LINGERS = timedelta(minutes=2)
 # Twilio answers a start within a second or two; what takes longer is worth a word.
@@ -56,6 +70,23 @@ class Readiness:
     is_connected: bool = True
     busy: bool = False
     stuck: Stuck | None = None
+    caller_ids: tuple[str, ...] = ()  # where there is a choice
+
+
+@dataclass(frozen=True, slots=True)
+class RunStrip:
+    """How far a member's calls through a list have come: so many of `total` are settled, and who is next."""
+
+    id: UUID
+    settled: int
+    total: int
+    next_id: UUID | None = None  # the entry's
+    next_name: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Nobody is left to call."""
+        return self.next_id is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +105,13 @@ class Panel:
     alert: str = ""
     alert_code: int | None = None
     stuck: Stuck | None = None
+    run: RunStrip | None = None
 
     @property
     def seen(self) -> str:
         """A digest of everything but the clock: while it is the same, a page need not be told again."""
         call_id = self.call and str(self.call.pk)
-        said = (call_id, self.status, self.tone, self.live, self.polls, self.ending, self.alert, self.stuck)
+        said = (call_id, self.status, self.tone, self.live, self.polls, self.ending, self.alert, self.stuck, self.run)
         return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
     @property
@@ -95,7 +127,21 @@ def readiness(member: Membership) -> Readiness:
     if not TwilioAccount.objects.exists():
         return Readiness(blocked=str(TwilioNotConnected.message), is_connected=False)
     call = queries.live_call(member)
-    return Readiness(busy=call is not None, stuck=_stuck(call, _History.of(call)) if call else None)
+    from_where = caller_ids(member)
+    return Readiness(
+        busy=call is not None,
+        stuck=_stuck(call, _History.of(call)) if call else None,
+        caller_ids=from_where if len(from_where) > 1 else (),
+    )
+
+
+def caller_ids(member: Membership) -> tuple[str, ...]:
+    """Return the numbers that `member` may call from, the one that calls come from by default first; twenty at most."""
+    account = TwilioAccount.objects.first()
+    owned = [one.number for one in numbers_of(member.organization_id) if one.has_voice]
+    default = account.default_caller_id if account else ""
+    own = member.caller_id if member.caller_id in owned else default
+    return tuple(dict.fromkeys(one for one in (own, default, *owned) if one))[:MOST_CALLER_IDS]
 
 
 def why_busy(member: Membership) -> CallInProgress:
@@ -116,15 +162,22 @@ def title(call: CallLog) -> str:
 
 
 def panel(member: Membership, *, dismissed: str | None = None) -> Panel:
-    """Return the panel of `member`'s live call, or of their last one while it is fresh and not `dismissed`."""
+    """Return the panel of `member`'s live call, or of their last one while it is fresh and not `dismissed`.
+
+    In the middle of a run the last call stays for as long as its rep needs, and whom to call next is always said.
+    """
     call = queries.calls(member).filter(user=member.user, direction=Direction.OUTBOUND).first()
+    active = queries.active_run(member)
     if call is None:
-        return Panel()
+        return _between(strip_of(active))
     if call.is_live:
-        return _live(call)
+        return replace(_live(call), run=strip_of(active))
+    own = queries.run_of_call(call) if str(call.pk) != dismissed else None
+    run = strip_of(active or own)
     ended_at = max(call.ended_at or call.created_at, call.created_at)
-    if str(call.pk) == dismissed or timezone.now() - ended_at > LINGERS:
-        return Panel()
+    is_fresh = timezone.now() - ended_at <= LINGERS
+    if str(call.pk) == dismissed or not (is_fresh or (own is not None and own == active)):
+        return _between(strip_of(active))
     settling = call.status == CallStatus.COMPLETED and call.duration_seconds is None
     return Panel(
         status=_ended(call),
@@ -133,13 +186,31 @@ def panel(member: Membership, *, dismissed: str | None = None) -> Panel:
         name=title(call),
         polls=settling and timezone.now() - ended_at < SETTLES,
         error_code=call.error_code,
+        run=run,
     )
+
+
+def _between(run: RunStrip | None) -> Panel:
+    """The panel without a call: nothing, or whom a list calls next."""
+    return Panel() if run is None else Panel(status=_("Calling through a list"), run=run)
+
+
+def strip_of(run: Run | None) -> RunStrip | None:
+    """Return how far a run has come; None without one."""
+    if run is None:
+        return None
+    counts = queries.counts_of(run)
+    entry = queries.next_entry(run) if run.ended_at is None else None
+    settled = run.total - counts[EntryState.WAITING]
+    if entry is None:
+        return RunStrip(run.pk, settled, run.total)
+    return RunStrip(run.pk, settled, run.total, entry.pk, entry.contact.name)
 
 
 def refused(found: Panel, error: AppError) -> Panel:
     """Return the panel with what went wrong in it; a call that never began has nothing else to say."""
     if not found.live and "call" not in error.details:
-        found = Panel()  # not the last call's name over somebody else's refusal
+        found = Panel(run=found.run)  # not the last call's name over somebody else's refusal
     alert = replace(found, alert=str(error.message), alert_code=error.twilio_code, error_code=None)
     if found.live:
         return alert

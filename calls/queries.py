@@ -5,20 +5,26 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from calls.models import (
     LIVE,
     CallLog,
     CallRules,
+    CallStatus,
     DaySpend,
     Direction,
     DueCall,
+    EntryState,
     JournalEntry,
     MinuteRate,
+    Party,
     Recording,
+    Run,
+    RunEntry,
     Stage,
 )
 from calls.rules import spend
@@ -29,6 +35,8 @@ from crm.numbers import described
 from crm.search import few
 from integrations.twilio.words import CENT_PARTS
 
+# How the Idempotency-Keys of calls in a run begin; its contact's entry and the press of the button follow.
+RUN_KEY = "run:"
 # What a minute costs is learned from the calls of so many days.
 RATES_COUNT = timedelta(days=7)
 
@@ -112,6 +120,76 @@ def heard(call: CallLog) -> list[AuditEntry]:
 def live_call(member: Membership) -> CallLog | None:
     """Return the call that `member` is on, if any."""
     return calls(member).filter(user=member.user, direction=Direction.OUTBOUND, status__in=LIVE).first()
+
+
+# A conversation, or a contact's phone that rang in vain: whoever called can say what became of it.
+REACHED = Q(status=CallStatus.COMPLETED) | Q(
+    status__in=(CallStatus.BUSY, CallStatus.NO_ANSWER), unanswered_by=Party.CONTACT
+)
+
+
+def needing_outcome(member: Membership, *, since: datetime | None) -> QuerySet[CallLog]:
+    """Return `member`'s own calls that somebody's phone rang for and that have no outcome, newest first."""
+    mine = conversations(member).filter(REACHED, user=member.user, direction=Direction.OUTBOUND, disposition="")
+    return mine.filter(created_at__gte=since) if since else mine
+
+
+def was_called(since: datetime | None = None) -> Exists:
+    """Whether anybody here called a contact, or was called by them; at any time, or since then. For contacts' rows."""
+    rows = CallLog.objects.filter(contact=OuterRef("pk"), is_test=False)
+    return Exists(rows.filter(created_at__gte=since) if since else rows)
+
+
+def remembered_numbers(member: Membership, contact_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """Return which number of each contact `member` called last."""
+    mine = CallLog.objects.filter(user=member.user, contact__in=list(contact_ids), direction=Direction.OUTBOUND)
+    rows = mine.order_by("contact", "-id").distinct("contact").values_list("contact", "to_number")
+    return dict(rows)
+
+
+def runs(member: Membership) -> QuerySet[Run]:
+    """Return the runs through lists that `member` may see, newest first: a rep's own, or the team's."""
+    found = Run.objects.filter(organization=member.organization).select_related("user").order_by("-id")
+    return found if member.sees_whole_team else found.filter(user=member.user)
+
+
+def active_run(member: Membership) -> Run | None:
+    """Return the run that `member` is in the middle of, if any."""
+    return Run.objects.filter(user=member.user, ended_at=None).first()
+
+
+def run_of_call(call: CallLog) -> Run | None:
+    """Return the run that a call was made in, if any."""
+    found = RunEntry.objects.filter(call=call).select_related("run").first()
+    return found.run if found else None
+
+
+def entries(run: Run) -> QuerySet[RunEntry]:
+    """Return a run's contacts in order, with what became of them."""
+    return RunEntry.objects.filter(run=run).select_related("contact", "call__user").order_by("position")
+
+
+def next_entry(run: Run) -> RunEntry | None:
+    """Return whom a run calls next; None when it is through."""
+    return entries(run).filter(state=EntryState.WAITING).first()
+
+
+def counts_of(run: Run) -> dict[str, int]:
+    """Return how many of a run's contacts are in each state."""
+    rows = RunEntry.objects.filter(run=run).values_list("state").annotate(count=Count("pk")).order_by()
+    return dict.fromkeys(EntryState.values, 0) | dict(rows)
+
+
+def call_of_press(member: Membership, key: str) -> CallLog | None:
+    """Return the call that this press of a button has started already, whichever of a run's contacts it was for."""
+    mine = CallLog.objects.filter(user=member.user, idempotency_key__startswith=RUN_KEY)
+    return mine.filter(idempotency_key__endswith=f":{key}").order_by("-id").first()
+
+
+def call_of_entry(member: Membership, entry: RunEntry) -> CallLog | None:
+    """Return the call that was made for a run's contact, also where nobody came to write that down."""
+    mine = CallLog.objects.filter(user=member.user, idempotency_key__startswith=f"{RUN_KEY}{entry.pk}:")
+    return mine.exclude(status=CallStatus.FAILED).first()
 
 
 def rules() -> CallRules:

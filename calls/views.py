@@ -5,20 +5,15 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.views.decorators.http import require_GET, require_POST
 
-from calls import access, queries
-from calls import panel as panels
-from calls.errors import CallIsLive, CallIsOver
-from calls.reconcile.apply import apply_callbacks
+from calls.errors import CallIsOver
+from calls.panel_page import caller_id_for, show_panel
 from calls.services.hangup import hang_up
 from calls.services.phone import start_test_call
 from calls.services.start import start_call
-from calls.services.wrap_up import BadOutcome, wrap_up
-from crm import tenancy
 from crm.errors import AppError, NotFound
-from crm.models import Membership
 from crm.pages import page
 
 
@@ -46,6 +41,7 @@ def start(request: Any) -> HttpResponse:
             contact_id=UUID(contact_id) if contact_id else None,
             to=request.POST.get("to", ""),
             opportunity_id=UUID(opportunity_id) if opportunity_id else None,
+            caller_id=caller_id_for(request),
             idempotency_key=key,
         ),
     )
@@ -64,9 +60,9 @@ def _started(request: Any, begin: Callable[[str | None], tuple[UUID, bool]]) -> 
     except AppError as error:
         if not request.htmx:
             raise
-        return _panel(request, error)
+        return show_panel(request, error)
     request.session.pop("dismissed_call", None)
-    return _panel(request) if request.htmx else redirect("call", call_id)
+    return show_panel(request) if request.htmx else redirect("call", call_id)
 
 
 @page
@@ -80,42 +76,15 @@ def hangup(request: Any, call_id: UUID) -> HttpResponse:
     except AppError as error:
         if not request.htmx or error.status == 404:
             raise
-        return _panel(request, error)
-    return _panel(request) if request.htmx else redirect("call", call_id)
-
-
-@page
-@require_POST
-def outcome(request: Any, call_id: UUID) -> HttpResponse:
-    """Keep how a call went, from its page or from the panel; htmx gets the form back."""
-    error = None
-    try:
-        wrap_up(
-            member=request.member,
-            call_id=call_id,
-            disposition=request.POST.get("disposition", ""),
-            notes=request.POST.get("notes", "").replace("\r\n", "\n"),
-        )
-    except (BadOutcome, CallIsLive) as refused:
-        if not request.htmx:
-            raise
-        error = str(refused.message)
-    if not request.htmx:
-        return redirect("call", call_id)
-    with tenancy.inside(request.member.organization_id):
-        call = access.get_call(request.member, call_id)
-    context = {"call": call, "place": request.POST.get("place", "")[:5], "is_saved": error is None, "wrong": error}
-    response = render(request, "calls/_wrap_up.html", context)
-    if error is None:
-        response["HX-Trigger"] = "call-changed"  # lists that are open follow
-    return response
+        return show_panel(request, error)
+    return show_panel(request) if request.htmx else redirect("call", call_id)
 
 
 @page
 @require_GET
 def live(request: Any) -> HttpResponse:
     """Answer the live panel; nothing at all (204) while it is as the page has `seen` it."""
-    return _panel(request)
+    return show_panel(request)
 
 
 @page
@@ -123,30 +92,4 @@ def live(request: Any) -> HttpResponse:
 def dismiss(request: Any) -> HttpResponse:
     """Put a call that is over out of sight, on every page of this session."""
     request.session["dismissed_call"] = request.POST.get("call", "")[:36]
-    return _panel(request) if request.htmx else redirect("contacts")
-
-
-def _panel(request: Any, error: AppError | None = None) -> HttpResponse:
-    _catch_up(request.member)
-    with tenancy.inside(request.member.organization_id):
-        found = panels.panel(request.member, dismissed=request.session.get("dismissed_call"))
-        if error is not None:
-            found = panels.refused(found, error)
-        elif request.GET.get("seen") == found.seen:
-            return HttpResponse(status=204)
-        response = render(request, "calls/_panel.html", {"panel": found})
-    if request.method == "POST" or "seen" in request.GET:
-        response["HX-Trigger"] = "call-changed"  # lists of calls that are open follow
-    if error is not None:
-        response.status_code = error.status
-        response["X-Swap"] = "yes"  # static/app.js: an error, and yet the page to show
-    return response
-
-
-def _catch_up(member: Membership) -> None:
-    """Apply what no worker has applied yet: with the broker down, the panel still says whose phone rings."""
-    with tenancy.inside(member.organization_id):
-        call = queries.live_call(member)
-        waiting = call is not None and queries.journal(call).filter(applied_at=None).exists()
-    if call is not None and waiting:
-        apply_callbacks(member.organization_id, call.pk)
+    return show_panel(request) if request.htmx else redirect("home")

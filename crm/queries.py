@@ -40,6 +40,11 @@ def contacts(
     return found
 
 
+def has_number(member: Membership, number: str) -> bool:
+    """Whether any of the organization's contacts has this E.164 number."""
+    return Contact.objects.filter(organization=member.organization, numbers__number=number).exists()
+
+
 def opportunities(member: Membership, *, contact_id: UUID | None = None) -> QuerySet[Opportunity]:
     """Return the opportunities that `member` may see, newest first; those of one contact if it is said."""
     found = Opportunity.objects.filter(organization=member.organization).select_related("owner").order_by("-id")

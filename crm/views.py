@@ -5,18 +5,12 @@ from typing import Any
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST
 from django.views.i18n import set_language
 
 from crm.access import CHOSEN, memberships_of_session
 from crm.errors import NotFound
 from crm.pages import explain
-
-
-@require_safe
-def home(request: HttpRequest) -> HttpResponse:
-    """Send a member to where the work begins."""
-    return redirect("contacts")
 
 
 @require_POST
@@ -26,7 +20,7 @@ def switch_organization(request: Any) -> HttpResponse:
     if wanted not in [str(member.organization_id) for member in memberships_of_session(request)]:
         return explain(request, NotFound())
     request.session[CHOSEN] = wanted
-    return redirect("contacts")
+    return redirect("home")
 
 
 @login_not_required

@@ -17,7 +17,7 @@ from crm.forms_imports import ColumnsForm, UploadForm
 from crm.imports import begin
 from crm.imports.access import get_import, imports
 from crm.models import ContactImport, ImportStatus
-from crm.pages import explain_beside, is_part, page, place_in
+from crm.pages import explain_beside, is_part, page
 
 PAST_ROWS = 20
 PEOPLE_SHOWN = 5
@@ -116,11 +116,3 @@ def go_on(request: Any, import_id: UUID) -> HttpResponse:
 def refused_rows(request: Any, import_id: UUID) -> Any:
     """Send the rows that were refused."""
     return exports.export_refused(request.member, import_id)
-
-
-@page
-@require_safe
-def export(request: Any) -> Any:
-    """Send the contacts that the same address without `export.csv` shows."""
-    search = request.GET.get("q", "").strip()
-    return exports.export_contacts(request.member, search=search, imported=place_in(request, "import"))

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import phonenumbers
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from calls import queries
@@ -65,6 +66,8 @@ def set_rules(*, organization: Organization, by: Membership | None = None, **cha
         since, until = rules.calls_from, rules.calls_until
         if until is not None and until == (since or time.min):
             raise BadRule(_("These hours would allow no call."), field="calls_until")
+        if "requires_outcome" in before:  # calls of before are not owed
+            rules.requires_outcome_since = timezone.now() if rules.requires_outcome else None
         if before:
             rules.save()
             was, now = ({name: _said(one[name]) for name in before} for one in (before, changes))

@@ -30,7 +30,7 @@ def start_call(
     It begins as every call does (`begin_call`). `record` is the rep's decision, where the organization leaves it to
     them; what is decided is frozen on the call.
 
-    Raises: NotFound, CallNotAllowed, CallInProgress, IdempotencyKeyReused, BadIdempotencyKey,
+    Raises: NotFound, CallNotAllowed, OutcomeOwed, CallInProgress, IdempotencyKeyReused, BadIdempotencyKey,
     TwilioNotConnected, TwilioRejected,
     TwilioUnreachable, InvalidNumber.
     """
@@ -65,6 +65,7 @@ def _row(
     number = _number(member, contact, to)
     if not member.phone_number:
         raise errors.NoPhone
+    _refuse_debtor(member)
     from_number = caller_id_of(member, account, caller_id)
     if record is not None and record != account.records_calls and not queries.rules().rep_decides_recording:
         raise errors.RecordingIsFixed(field="record")
@@ -82,6 +83,15 @@ def _row(
         language=translation.get_language() or "en",
         **reserved,
     )
+
+
+def _refuse_debtor(member: Membership) -> None:
+    """Hold the member to what their organization asks: an outcome for each call. Raises: OutcomeOwed."""
+    rules = queries.rules()
+    if rules.requires_outcome:
+        owed = queries.needing_outcome(member, since=rules.requires_outcome_since).first()
+        if owed is not None:
+            raise errors.OutcomeOwed(details={"call": str(owed.pk)})
 
 
 def _matching(opportunity: Opportunity | None, contact: Contact | None) -> Opportunity | None:

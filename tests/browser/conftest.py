@@ -108,9 +108,16 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
 
 
 def log_in(
-    page: Page, demo: Stack, email: str, *, labels: tuple[str, str, str] = ("E-mail", "Password", "Log in")
+    page: Page,
+    demo: Stack,
+    email: str,
+    *,
+    labels: tuple[str, str, str] = ("E-mail", "Password", "Log in"),
+    first: str = "/contacts/",
 ) -> None:
-    """Fill the log-in form as a sample member."""
+    """Fill the log-in form as a sample member; where no other page was asked for, `first` opens."""
+    if page.url.endswith("?next=/"):
+        page.goto(f"{demo.web_url}{first}")
     password = next(member["password"] for member in demo.sample["members"] if member["email"] == email)
     page.get_by_label(labels[0]).fill(email)
     page.get_by_label(labels[1]).fill(password)

@@ -45,7 +45,7 @@ def test_a_rep_plays_a_whole_call_in_two_tabs(open_page: Callable[..., Page], de
 
     expect(status).to_contain_text("Ended")
     wrap_up = page.get_by_role("complementary", name="Your call")
-    wrap_up.get_by_text("How did it go?").click()
+    expect(wrap_up.get_by_text("How did it go?")).to_be_visible()
     wrap_up.get_by_label("Note").fill("Wants two sofas")
     player = page.locator("audio")
     expect(player).to_be_visible()  # it appears by itself once the recording is here

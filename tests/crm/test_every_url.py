@@ -134,7 +134,15 @@ ADDRESSES = {
     "contacts/<uuid:contact_id>/": ROW,
     "contacts/<uuid:contact_id>/edit/": ROW,
     "contacts/<uuid:contact_id>/opportunities/new/": ROW,
+    "contacts/<uuid:contact_id>/follow-ups/new/": ROW,
+    "contacts/<uuid:contact_id>/notes/new/": ROW,
+    "follow-ups/<uuid:follow_up_id>/": ROW,
+    "follow-ups/<uuid:follow_up_id>/done/": ROW,
+    "follow-ups/<uuid:follow_up_id>/delete/": ROW,
+    "notes/<uuid:note_id>/": ROW,
+    "notes/<uuid:note_id>/delete/": ROW,
     "opportunities/<uuid:opportunity_id>/": ROW,
+    "opportunities/<uuid:opportunity_id>/edit/": ROW,
     "twilio/": ADMINS,
     "twilio/verify/": ADMINS,
     "twilio/next-token/": ADMINS,
@@ -150,6 +158,12 @@ ADDRESSES = {
     "calls/<uuid:call_id>/hangup/": ROW,
     "calls/<uuid:call_id>/player/": ROW,
     "calls/<uuid:call_id>/outcome/": ROW,
+    "calls/<uuid:call_id>/note/": ROW,
+    "runs/": MEMBERS,
+    "runs/<uuid:run_id>/": ROW,
+    "runs/<uuid:run_id>/next/": ROW,
+    "runs/<uuid:run_id>/skip/": ROW,
+    "runs/<uuid:run_id>/end/": ROW,
 }
 # Which row an id in an address means.
 ROWS: dict[str, Any] = {

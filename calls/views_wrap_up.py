@@ -1,0 +1,67 @@
+"""Pages on which a rep says how a call went, and goes on to the next."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from calls import access
+from calls.errors import CallIsLive
+from calls.forms_wrap_up import WrapUpForm
+from calls.panel_page import start_next
+from calls.services.wrap_up import BadOutcome, wrap_up
+from crm import tenancy
+from crm.follow_ups import BadFollowUp
+from crm.pages import page
+
+PLACES = ("panel", "page", "home")
+
+
+@page
+@require_http_methods(["GET", "HEAD", "POST"])
+def outcome(request: Any, call_id: UUID) -> HttpResponse:
+    """Keep how a call went, from its page, the panel or home; htmx gets the form back. A GET is the form.
+
+    With `then=next`, the next contact of the run is called once the outcome is committed; the answer is the panel.
+    Outside of any transaction: Twilio is asked.
+    """
+    if request.method != "POST":
+        return _form(request, call_id)
+    form = WrapUpForm(request.POST)
+    wrong = "" if form.is_valid() else form.sentence
+    try:
+        if not wrong:
+            wrap_up(member=request.member, call_id=call_id, **form.said())
+    except (BadOutcome, CallIsLive, BadFollowUp) as refused:
+        if not request.htmx:
+            raise
+        wrong = str(refused.message)
+    if wrong and not request.htmx:
+        raise BadOutcome(wrong)
+    if not wrong and request.POST.get("then") == "next":
+        return start_next(request, request.POST.get("run", ""))
+    if not request.htmx:
+        return redirect("call", call_id)
+    response = _form(request, call_id, wrong=wrong, is_saved=not wrong)
+    if not wrong:
+        response["HX-Trigger"] = "call-changed"
+    return response
+
+
+@page
+@require_POST
+def note(request: Any, call_id: UUID) -> HttpResponse:
+    """Keep the note of a call while it is being typed."""
+    wrap_up(member=request.member, call_id=call_id, notes=request.POST.get("notes", "").replace("\r\n", "\n"))
+    return HttpResponse(_("Saved"), content_type="text/plain; charset=utf-8")
+
+
+def _form(request: Any, call_id: UUID, **said: Any) -> HttpResponse:
+    place = request.POST.get("place") or request.GET.get("place", "")
+    with tenancy.inside(request.member.organization_id):
+        call = access.get_call(request.member, call_id)
+        context = {"call": call, "place": place if place in PLACES else "page"} | said
+        return render(request, "calls/_wrap_up.html", context)
