@@ -23,7 +23,7 @@ def contacts(
     found = Contact.objects.filter(organization=member.organization).prefetch_related("numbers").order_by("name", "id")
     search = search.replace("\x00", "").strip()  # PostgreSQL has no text with a NUL in it
     if search:
-        digits = digits_in(search)
+        digits = "" if any(letter.isalpha() for letter in search) else digits_in(search)  # “Rua 9” is a name
         ids = few("crm_search_contacts", text=search, digits=digits)
         if ids is not None:
             matches = Q(pk__in=ids)

@@ -182,12 +182,15 @@ def test_an_opportunity_is_written_shown_and_changed(ours: Company, client_of: S
     browser.cookies["django_language"] = "en"
     with tenancy.inside(ours.id):
         deal = Opportunity.objects.get(title="Ovens <i>")
-    path = f"/opportunities/{deal.pk}/"
+    shown = f"/opportunities/{deal.pk}/"
+    assert f'href="{shown}"' in browser.get(home).content.decode()
+    path = f"{shown}edit/"
     assert f'href="{path}"' in page
     opened = shown_in(browser.get(path).content.decode())
     assert opened["amount"] == "1234567.50"
     client_of(ours.rep2).post(path, opened | {"amount": "2"})
-    assert browser.post(path, opened | {"stage": "won", "owner": ""})["Location"] == home
+    assert browser.post(path, opened | {"stage": "won", "owner": ""})["Location"] == shown
+    assert "proposal → won" in browser.get(shown).content.decode()
     with tenancy.inside(ours.id):
         deal.refresh_from_db()
         assert (deal.stage, str(deal.amount), deal.owner_id) == ("won", "2.00", None)
@@ -210,7 +213,7 @@ def test_a_bad_opportunity_is_told_beside_its_field(
     ours: Company, client_of: Sessions, typed: dict[str, str], field: str
 ) -> None:
     browser = client_of(ours.rep)
-    for path in (f"/contacts/{ours.contact.pk}/opportunities/new/", f"/opportunities/{ours.opportunity.pk}/"):
+    for path in (f"/contacts/{ours.contact.pk}/opportunities/new/", f"/opportunities/{ours.opportunity.pk}/edit/"):
         sent = shown_in(browser.get(path).content.decode()) | {"title": "A deal"} | typed
         assert why(browser.post(path, sent).content.decode()) == [f"id_{field}_error"]
     with tenancy.inside(ours.id):
@@ -221,7 +224,8 @@ def test_an_opportunitys_page_has_a_call_button_for_each_number(ours: Company, c
     page = client_of(ours.rep).get(f"/opportunities/{ours.opportunity.pk}/").content.decode()
     assert f'name="to" value="{ours.contact_number}"' in page
     assert f'name="opportunity" value="{ours.opportunity.pk}"' in page
-    assert 'name="opportunity"' not in client_of(ours.rep).get(f"/contacts/{ours.contact.pk}/").content.decode()
+    contacts = client_of(ours.rep).get(f"/contacts/{ours.contact.pk}/").content.decode()
+    assert f'name="opportunity" value="{ours.opportunity.pk}"' not in contacts
 
 
 def test_a_call_from_an_opportunitys_page_is_the_opportunitys(
@@ -244,7 +248,7 @@ def test_who_may_not_be_called_has_no_button_that_works(ours: Company, client_of
             Contact.objects.filter(pk=ours.contact.pk).update(do_not_call_since=since)
         for path in pages:
             page = browser.get(path).content.decode()
-            assert ("This contact may not be called." in page) is (since is not None)
+            assert ('disabled data-blocked title="Do not call since' in page) is (since is not None)
             assert ("Do not call since" in page) is (since is not None)
 
 

@@ -60,9 +60,9 @@ def test_pages_hold_nothing_that_the_content_security_policy_refuses(ours, clien
         assert "hx-on" not in page
 
 
-def test_the_first_address_leads_to_the_contacts_and_strangers_to_the_log_in(ours, client_of):
+def test_the_first_address_is_home_and_leads_strangers_to_the_log_in(ours, client_of):
     """With the way back kept."""
-    assert client_of(ours.rep).get("/")["Location"] == "/contacts/"
+    assert "Today" in client_of(ours.rep).get("/").content.decode()
     assert Client().get("/calls/")["Location"] == "/login/?next=/calls/"
 
 
@@ -74,7 +74,7 @@ def test_a_person_logs_in_and_out(ours):
     wrong = client.post("/login/", {"login": ours.rep.user.email, "password": "wrong"})
     assert "do not match" in wrong.content.decode()
     right = client.post("/login/", {"login": ours.rep.user.email, "password": "a-long-pass-phrase"})
-    assert right["Location"] == "/contacts/"
+    assert right["Location"] == "/"
     assert client.post("/logout/")["Location"] == "/login/"
     assert client.get("/contacts/").status_code == 302
 
@@ -151,7 +151,7 @@ def test_empty_pages_say_what_to_do_next(ours, client_of):
     """Contacts, calls, and a contact without calls."""
     client = client_of(ours.rep)
     assert "No calls yet" in client.get("/calls/").content.decode()
-    assert "No calls with this contact yet" in client.get(f"/contacts/{ours.contact.pk}/").content.decode()
+    assert "Nothing of this kind yet" in client.get(f"/contacts/{ours.contact.pk}/?kind=call").content.decode()
     with tenancy.inside(ours.id):
         ours.opportunity.delete()
         ours.contact.delete()
@@ -257,7 +257,7 @@ def test_members_of_several_organizations_switch_between_their_own(ours, theirs,
     with tenancy.inside(theirs.id):
         Membership.objects.create(user=ours.rep.user, role="rep", phone_number=phone())
     assert theirs.organization.name in client.get("/contacts/").content.decode()
-    assert client.post("/organization/switch/", {"organization": theirs.id})["Location"] == "/contacts/"
+    assert client.post("/organization/switch/", {"organization": theirs.id})["Location"] == "/"
     assert "Contact of Theirs" in client.get("/contacts/").content.decode()
 
 
