@@ -36,6 +36,8 @@ from integrations.twilio.words import FINAL
 MOST_CALLER_IDS = 20
 # A call that is over stays in the panel of a page that is loaded this long afterwards.
 LINGERS = timedelta(minutes=2)
+# And so long while nobody has said how it went: a note takes its time.
+WAITS = timedelta(minutes=10)
 # Twilio answers a start within a second or two; what takes longer is worth a word.
 UNCONFIRMED_AFTER = timedelta(seconds=5)
 # Twilio tells of an end within a second or two as well.
@@ -170,12 +172,14 @@ def panel(member: Membership, *, dismissed: str | None = None) -> Panel:
     active = queries.active_run(member)
     if call is None:
         return _between(strip_of(active))
-    if call.is_live:
-        return replace(_live(call), run=strip_of(active))
     own = queries.run_of_call(call) if str(call.pk) != dismissed else None
     run = strip_of(active or own)
+    if call.is_live:
+        return replace(_live(call), run=run)
+    if active is not None and own != active and call.disposition:
+        return _between(run)  # a call of before, and all is said about it
     ended_at = max(call.ended_at or call.created_at, call.created_at)
-    is_fresh = timezone.now() - ended_at <= LINGERS
+    is_fresh = timezone.now() - ended_at <= (LINGERS if call.disposition or call.is_test else WAITS)
     if str(call.pk) == dismissed or not (is_fresh or (own is not None and own == active)):
         return _between(strip_of(active))
     settling = call.status == CallStatus.COMPLETED and call.duration_seconds is None

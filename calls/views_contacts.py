@@ -45,14 +45,14 @@ def contact_list(request: Any) -> HttpResponse:
     after = place_in(request, "after")
     rows = form.contacts()
     shown = list(_behind(rows, after)[: PAGE_ROWS + 1])
-    is_nobodys = bool(form.number) and not after and not queries.has_number(member, form.number)
+    number = form.number if not after else None
     asked = request.GET.copy()
     asked.pop("after", None)
     context = {
         "form": form,
         "search": form.search,
         "imported": form.imported,
-        "typed": form.number if is_nobodys else None,
+        "typed": number if number and not queries.has_number(member, number) else None,
         "contacts": shown[:PAGE_ROWS],
         "after": shown[PAGE_ROWS - 1].pk if len(shown) > PAGE_ROWS else None,
         "asked": asked,

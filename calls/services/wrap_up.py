@@ -82,7 +82,7 @@ def wrap_up(
         if written:
             call.save(update_fields=[*(name.removesuffix("_id") for name in written), "updated_at"])
         if follow_up is not UNSAID and call.contact_id is not None:
-            _follow_up(member, call, follow_up)
+            _follow_up(member, call, call.contact_id, follow_up)
         for follow_up_id in done:
             change_follow_up(member=member, follow_up_id=follow_up_id, done=True)
         if written.get("disposition") == Disposition.DO_NOT_CALL and call.contact_id is not None:
@@ -92,11 +92,11 @@ def wrap_up(
     return call
 
 
-def _follow_up(member: Membership, call: CallLog, wanted: FollowUpWanted | None) -> None:
+def _follow_up(member: Membership, call: CallLog, contact_id: UUID, wanted: FollowUpWanted | None) -> None:
     if wanted is not None:
         create_follow_up(
             member=member,
-            contact=call.contact_id,
+            contact=contact_id,
             due_at=wanted.due_at,
             text=wanted.text,
             opportunity=call.opportunity_id,

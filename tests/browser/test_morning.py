@@ -13,7 +13,8 @@ from tests.browser.conftest import DESK, PHONE, log_in
 from tests.browser.test_settings import pictures
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack]
-REP, REP_PHONE = "rep@aurora.example", "+5511955500101"
+# Each begins without a call of before in the panel.
+MEMBERS = {1: ("rep", "+5511955500101"), 2: ("rep2", "+5511955500102"), 3: ("manager", "+5511955500103")}
 ENGLISH = {
     "labels": ("E-mail", "Password", "Log in"),
     "today": "Today",
@@ -80,14 +81,19 @@ PORTUGUESE = {
 }
 
 
-def prepare(page: Page, demo: Stack, tag: str, count: int) -> None:
-    """Make four contacts of the rep's, the second not to be called; phones that answer and talk for two seconds."""
-    token = next(member["api_token"] for member in demo.sample["members"] if member["email"] == REP)
+def prepare(page: Page, demo: Stack, tag: str, count: int) -> str:
+    """Make four contacts of a member's, the second not to be called; phones that answer and talk for two seconds.
+
+    Returns the member's e-mail.
+    """
+    name, own_phone = MEMBERS[count]
+    email = f"{name}@aurora.example"
+    token = next(member["api_token"] for member in demo.sample["members"] if member["email"] == email)
     headers = {"Authorization": f"Bearer {token}"}
     me = page.request.get(f"{demo.web_url}/api/v1/me/", headers=headers).json()["user"]
     phones = f"{demo.simulator_url}/simulator/phones"
     page.request.put(
-        f"{phones}/{quote(REP_PHONE)}", data={"does": "answer", "after": 1, "press": "1", "press_after": 1}
+        f"{phones}/{quote(own_phone)}", data={"does": "answer", "after": 1, "press": "1", "press_after": 1}
     )
     for place, name in enumerate(("Alba", "Beto", "Celia", "Dora")):
         number = f"+55119876{count}{place:04}"[:14]
@@ -98,6 +104,7 @@ def prepare(page: Page, demo: Stack, tag: str, count: int) -> None:
         )
         assert made.ok, made.text()
         page.request.put(f"{phones}/{quote(number)}", data={"does": "answer", "after": 1, "talk": 2})
+    return email
 
 
 @pytest.mark.parametrize(
@@ -111,8 +118,8 @@ def test_a_rep_calls_through_a_list(
     say: dict[str, Any] = ENGLISH if language == "en" else PORTUGUESE
     tag, shot = f"Rota{count}", f"{language}-"
     page = open_page(demo.web_url, viewport=viewport, language=language)
-    prepare(page, demo, tag, count)
-    log_in(page, demo, REP, labels=say["labels"], first="/")
+    email = prepare(page, demo, tag, count)
+    log_in(page, demo, email, labels=say["labels"], first="/")
     main, panel = page.get_by_role("main"), page.get_by_role("complementary", name=say["panel"])
     expect(page.get_by_role("heading", name=say["today"], exact=True)).to_be_visible()
     expect(main).to_contain_text(say["nothing due"])

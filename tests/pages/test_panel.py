@@ -141,7 +141,7 @@ def test_a_refused_click_is_not_shown_under_the_last_calls_name(ours, client_of,
 def test_a_panel_shows_only_ones_own_recent_call(ours, client_of, make_call):
     """Not a colleague's, even to a manager, and not yesterday's."""
     make_call(status="ringing", stage="ringing_contact", user=ours.rep2.user)
-    make_call(status="completed", duration_seconds=1, ago=180)
+    make_call(status="completed", duration_seconds=1, ago=660)
     for member in (ours.rep, ours.manager):
         assert "data-shown" not in client_of(member).get("/calls/live/", headers=HTMX).content.decode()
 
