@@ -14,14 +14,15 @@ from django.db import connection
 from django.utils import timezone
 
 from calls import journal
-from calls.models import CallLog, DeletedWhy, JournalEntry, Leg, Recording
+from calls.models import CallLog, DeletedWhy, Disposition, JournalEntry, Leg, Recording
 from calls.reconcile.apply import fold_into, legs_of, recording_values
 from calls.sample import plan
 from calls.sample.plays import MARK, RINGS_FOR, facts
 from calls.sample.sound import conversation
 from calls.sample.words import words_of
 from crm import tenancy
-from crm.models import Contact, ContactNumber, Membership, Opportunity, Organization, Role
+from crm.follow_ups import MORNING
+from crm.models import Contact, ContactNumber, FollowUp, Membership, Opportunity, Organization, Role
 from crm.numbers import described
 from crm.tenancy import TenantRow
 from integrations.access import credentials
@@ -29,6 +30,7 @@ from integrations.twilio.errors import TwilioNotConnected
 
 CALLS_A_DAY = 24  # of all reps together, on an ordinary day
 OTHERS_A_DAY = 2  # of a manager or an admin
+PROMISED = timedelta(days=10)  # follow-ups of calls that are younger
 FACTS_KEPT = timedelta(days=14)  # of older calls there is only what they amount to: facts are ten times as many
 
 
@@ -59,6 +61,7 @@ def load_history(organization: Organization, *, now: datetime | None = None) -> 
         made = plan.calls(setting, people)
         _insert_people(organization, people)
         _insert_calls(organization, setting, made)
+        _insert_follow_ups(organization, setting, made)
     return len(made)
 
 
@@ -147,6 +150,36 @@ def _insert_calls(organization: Organization, setting: plan.Setting, made: Seque
     _insert(legs)
     _insert(entries)
     _insert(recordings)
+
+
+def _insert_follow_ups(organization: Organization, setting: plan.Setting, made: Sequence[plan.Planned]) -> None:
+    """What was promised to those who asked to be called back lately: done, overdue, due today or still to come."""
+    rows = []
+    for planned in made:
+        dice = plan.dice_of(setting.slug, planned.id, "follow-up")
+        begun_at = planned.play.begins_at
+        if planned.disposition != Disposition.CALL_BACK or planned.person is None or setting.now - begun_at > PROMISED:
+            continue
+        day = begun_at.astimezone(setting.zone).date() + timedelta(days=dice.randint(1, 9))
+        due_at = datetime.combine(day, MORNING, setting.zone)
+        is_done = due_at < setting.now and dice.random() < 0.8
+        ended_at = begun_at + timedelta(minutes=5)
+        rows.append(
+            FollowUp(
+                organization_id=organization.pk,
+                id=plan.id_at(ended_at, dice),
+                contact_id=planned.person.id,
+                opportunity_id=planned.deal.id if planned.deal else None,
+                owner_id=planned.caller.user_id,
+                due_at=due_at,
+                text=planned.notes,
+                done_at=due_at if is_done else None,
+                call_id=planned.id,
+                created_at=ended_at,
+                updated_at=ended_at,
+            )
+        )
+    _insert(rows)
 
 
 def _row(organization: Organization, setting: plan.Setting, planned: plan.Planned) -> CallLog:

@@ -21,12 +21,12 @@ from calls.sample.history import FACTS_KEPT, load_history
 from calls.sample.plays import SHARES
 from calls.sample.words import ENGLISH, PORTUGUESE, Words
 from crm import tenancy
-from crm.models import Contact, ContactNumber, Opportunity
+from crm.models import Contact, ContactNumber, FollowUp, Opportunity
 from crm.numbers import to_e164
 from tests.conftest import Company, make_company
 
 NOW = datetime(2026, 6, 17, 18, 0, tzinfo=UTC)  # a Wednesday, 15:00 in São Paulo
-MODELS = (Contact, ContactNumber, Opportunity, CallLog, Leg, JournalEntry, Recording)
+MODELS = (Contact, ContactNumber, Opportunity, FollowUp, CallLog, Leg, JournalEntry, Recording)
 
 
 @dataclass
@@ -71,6 +71,7 @@ def test_there_is_something_to_look_at(past: Past) -> None:
     assert 1500 <= rows["CallLog"] <= 2500
     assert rows["Contact"] >= plan.CONTACTS
     assert rows["Opportunity"] > plan.DEALS
+    assert rows["FollowUp"] > 5
     with tenancy.inside(past.company.id):
         assert not CallLog.objects.exclude(pk__in=past.planned).exists()
         playable = Recording.objects.filter(deleted_at=None)

@@ -11,7 +11,7 @@ from crm.tenancy import Protect
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("calls", "0014_outcomes"),
+        ("calls", "0016_calls_by_day"),
         ("crm", "0010_follow_ups"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
