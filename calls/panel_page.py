@@ -43,7 +43,12 @@ def start_next(request: Any, run_id: str | UUID) -> HttpResponse:
         raise NotFound from error
     refused = None
     try:
-        call_id = call_next(member=request.member, run_id=wanted, key=request.POST.get("key", "")[:100] or uuid4().hex)
+        call_id = call_next(
+            member=request.member,
+            run_id=wanted,
+            key=request.POST.get("key", "")[:100] or uuid4().hex,
+            caller_id=caller_id_for(request),
+        )
     except AppError as error:
         if not request.htmx or error.status == 404:
             raise

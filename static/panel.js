@@ -14,6 +14,17 @@
   size.addEventListener("click", () => setSize(!panel.classList.contains("small")));
   setSize(sessionStorage.getItem("panel-small") === "yes");
 
+  // --- one answer at a time: what somebody pressed brings the panel itself, and a look at it meanwhile would take the
+  // --- pressed button, and words that are being typed, out of the page before that answer comes
+  const pressed = () => document.querySelector('.htmx-request[hx-target="#panel"], #panel .htmx-request:not(.note-form)');
+  document.addEventListener("htmx:confirm", (event) => {
+    if (event.detail.elt.id === "panel" && pressed()) event.preventDefault();
+  });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { elt, target } = event.detail;
+    if (!target.isConnected || (elt.id === "panel" && pressed())) event.detail.shouldSwap = false;
+  });
+
   // --- a note that was typed in the last moment goes along with whoever leaves the page ---
   document.addEventListener("input", (event) => {
     const form = event.target.closest(".note-form");

@@ -48,7 +48,7 @@ def begin_run(*, member: Membership, contact_ids: Sequence[UUID]) -> Run:
     return run
 
 
-def call_next(*, member: Membership, run_id: UUID, key: str) -> UUID | None:
+def call_next(*, member: Membership, run_id: UUID, key: str, caller_id: str = "") -> UUID | None:
     """Call the next contact that may be called; return the call's id, or None when the list is through.
 
     Each begins as every call does (`start_call`), outside of any transaction. The same `key` is the same press, and
@@ -77,6 +77,7 @@ def call_next(*, member: Membership, run_id: UUID, key: str) -> UUID | None:
                 member=member,
                 contact_id=entry.contact_id,
                 to=to,
+                caller_id=caller_id,
                 idempotency_key=f"{queries.RUN_KEY}{entry.pk}:{key}",
             )
         except AppError as error:
