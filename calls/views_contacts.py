@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.db.models import Q, QuerySet
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -67,7 +67,7 @@ def contact_list(request: Any) -> HttpResponse:
 
 @page
 @require_safe
-def export(request: Any) -> HttpResponseBase:
+def export(request: Any) -> Any:
     """Send the contacts that the page with the same filters shows, for managers and admins."""
     require_manager(request.member)
     with tenancy.inside(request.member.organization_id):

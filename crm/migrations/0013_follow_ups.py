@@ -11,7 +11,7 @@ from crm.tenancy import Protect
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("crm", "0009_sessions"),
+        ("crm", "0012_search"),
     ]
 
     operations = [

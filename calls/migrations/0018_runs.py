@@ -11,8 +11,8 @@ from crm.tenancy import Protect
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("calls", "0016_calls_by_day"),
-        ("crm", "0010_follow_ups"),
+        ("calls", "0017_search"),
+        ("crm", "0013_follow_ups"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
