@@ -21,8 +21,8 @@
     if (event.detail.elt.id === "panel" && pressed()) event.preventDefault();
   });
   document.addEventListener("htmx:beforeSwap", (event) => {
-    const { elt, target } = event.detail;
-    if (!target.isConnected || (elt.id === "panel" && pressed())) event.detail.shouldSwap = false;
+    const { requestConfig, target } = event.detail;
+    if (!target.isConnected || (requestConfig.elt.id === "panel" && pressed())) event.detail.shouldSwap = false;
   });
 
   // --- a note that was typed in the last moment goes along with whoever leaves the page ---

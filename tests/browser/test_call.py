@@ -51,7 +51,7 @@ def test_a_rep_plays_a_whole_call_in_two_tabs(open_page: Callable[..., Page], de
     expect(player).to_be_visible()  # it appears by itself once the recording is here
     wrap_up.get_by_label("Interested", exact=True).check()
     wrap_up.get_by_role("button", name="Save").click()
-    expect(wrap_up.get_by_role("status")).to_contain_text("Saved.")
+    expect(wrap_up.locator(".saved")).to_contain_text("Saved.")
     page.reload()
     expect(page.locator("#outcome-title ~ div").get_by_label("Interested", exact=True)).to_be_checked()
     expect(page.locator("#outcome-title ~ div").get_by_label("Note")).to_have_value("Wants two sofas")
