@@ -106,11 +106,8 @@ def by_rep(member: Membership, stretch: Stretch) -> dict[UUID | None, Tally]:
 
 
 def by_outcome(member: Membership, stretch: Stretch, *, user_id: UUID | None = None) -> dict[str, int]:
-    """Return how many calls that are over have each outcome; the empty one stands for none yet.
-
-    A call that is nobody's owes none.
-    """
-    over = _calls(member, stretch, user_id).exclude(status__in=LIVE).exclude(user=None, disposition="")
+    """Return how many calls have each outcome; the empty one stands for those that still owe one."""
+    over = _calls(member, stretch, user_id).filter(~Q(disposition="") | queries.OWED)
     return dict(over.values("disposition").annotate(calls=Count("pk")).values_list("disposition", "calls"))
 
 

@@ -57,8 +57,12 @@ def conversations(member: Membership) -> QuerySet[CallLog]:
     return calls(member).filter(is_test=False)
 
 
+# A conversation, or a contact's phone that rang in vain: whoever called can say what became of it.
+REACHED = Q(status=CallStatus.COMPLETED) | Q(
+    status__in=(CallStatus.BUSY, CallStatus.NO_ANSWER), unanswered_by=Party.CONTACT
+)
 # Over, and its rep has not said how it went. What the network has told counts for nothing: the rep confirms it.
-OWED = Q(stage=Stage.ENDED, disposition="", is_test=False, user__isnull=False)
+OWED = REACHED & Q(stage=Stage.ENDED, disposition="", is_test=False, user__isnull=False)
 
 
 def matching(rows: QuerySet[CallLog], *, digits: str, name: str = "") -> QuerySet[CallLog]:
@@ -122,15 +126,9 @@ def live_call(member: Membership) -> CallLog | None:
     return calls(member).filter(user=member.user, direction=Direction.OUTBOUND, status__in=LIVE).first()
 
 
-# A conversation, or a contact's phone that rang in vain: whoever called can say what became of it.
-REACHED = Q(status=CallStatus.COMPLETED) | Q(
-    status__in=(CallStatus.BUSY, CallStatus.NO_ANSWER), unanswered_by=Party.CONTACT
-)
-
-
 def needing_outcome(member: Membership, *, since: datetime | None) -> QuerySet[CallLog]:
-    """Return `member`'s own calls that somebody's phone rang for and that have no outcome, newest first."""
-    mine = conversations(member).filter(REACHED, user=member.user, direction=Direction.OUTBOUND, disposition="")
+    """Return `member`'s own calls whose outcome is owed, newest first."""
+    mine = calls(member).filter(OWED, user=member.user)
     return mine.filter(created_at__gte=since) if since else mine
 
 

@@ -20,6 +20,7 @@ from crm.doors import in_organization
 from crm.follow_ups import end_of_today
 from crm.models import FollowUp, Membership
 from crm.pages import page
+from crm.saved_views import views_of
 
 OWED_FOR = timedelta(days=14)
 OWED_ROWS, DUE_ROWS, COMING_ROWS, RECENT_ROWS = 10, 20, 5, 8
@@ -95,7 +96,8 @@ def _due(member: Membership) -> list[Due]:
 def _lists(member: Membership) -> list[CallList]:
     owners, stages = list(possible_owners(member)), crm_queries.stages(member)
     found = []
-    for query, title in LISTS:
+    views = [(one.query, one.name) for one in views_of(member, "contacts")]
+    for query, title in (*LISTS, *views):
         filters = QueryDict(query)
         form = ContactFilterForm(filters, member=member, owners=owners, stages=stages)
         count = form.contacts().values("pk")[: MOST_CONTACTS + 1].count()

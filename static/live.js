@@ -4,7 +4,7 @@
   const { updates, updatesWorker, member } = document.body.dataset;
 
   // --- which parts follow a call, and how often they ask while the stream lives (milliseconds) ---
-  const parts = ["panel", "call"];
+  const parts = ["panel", "call", "board"];
   const whileLive = 5_000, otherwise = 30_000;
   const GATHER = 500; // lists of a busy team are fetched that often at most
   const asked = {};

@@ -47,7 +47,7 @@ def test_a_rep_plays_a_whole_call_in_two_tabs(open_page: Callable[..., Page], de
     wrap_up = page.get_by_role("complementary", name="Your call")
     expect(wrap_up.get_by_text("How did it go?")).to_be_visible()
     wrap_up.get_by_label("Note").fill("Wants two sofas")
-    player = page.locator("audio")
+    player = page.get_by_role("button", name="Play")
     expect(player).to_be_visible()  # it appears by itself once the recording is here
     wrap_up.get_by_label("Interested", exact=True).check()
     wrap_up.get_by_role("button", name="Save").click()
@@ -66,6 +66,8 @@ def test_a_rep_plays_a_whole_call_in_two_tabs(open_page: Callable[..., Page], de
     address = page.url
     # The player seeks: the browser asks for a range, and plays from there.
     # In one promise: Playwright's own polling would need eval, which the page's CSP refuses.
+    player.click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
     assert page.evaluate(SEEK) >= 2
     picture(page, "call")
 

@@ -151,7 +151,7 @@ def test_an_organization_comes_from_nothing_to_a_recorded_call(
     calls = admin.locator("#calls > li")
     expect(calls).to_have_count(1)  # the test call is no conversation
     calls.get_by_role("link").first.click()
-    expect(admin.locator("audio")).to_be_visible()
+    expect(admin.get_by_role("button", name="Play")).to_be_visible()
 
     # And who did all that is in the audit.
     admin.goto(f"{empty.web_url}/audit/")

@@ -187,7 +187,7 @@ def test_an_address_that_was_never_verified_lets_nobody_in_until_its_link_is_fol
     assert client.get("/contacts/").status_code == 302
     [mail] = mailoutbox
     assert client.post(link_in(mail)).status_code == 302
-    assert log_in(rep.email)["Location"] == "/contacts/"
+    assert log_in(rep.email)["Location"] == "/"
 
 
 def test_another_address_counts_once_its_link_was_followed(rep: User, mailoutbox: list[Any]) -> None:
@@ -242,7 +242,7 @@ def test_a_second_factor_is_asked_for_and_each_code_counts_once(rep: User) -> No
     assert later.get("/contacts/").status_code == 302, "The password alone is not enough."
     assert "Incorrect code" in said(later.post("/account/second-factor/code/", {"code": "000000"}))
     code = code_for(secret, steps=1)
-    assert later.post("/account/second-factor/code/", {"code": code})["Location"] == "/contacts/"
+    assert later.post("/account/second-factor/code/", {"code": code})["Location"] == "/"
     again = Client()
     log_in(rep.email, client=again)
     assert "Incorrect code" in said(again.post("/account/second-factor/code/", {"code": code}))
@@ -287,7 +287,7 @@ def test_the_database_holds_no_second_factor_in_clear_and_its_key_can_be_replace
     later = Client()
     log_in(rep.email, client=later)
     answer = later.post("/account/second-factor/code/", {"code": code_for(secret, steps=1)})
-    assert answer["Location"] == "/contacts/"
+    assert answer["Location"] == "/"
 
 
 @pytest.fixture
@@ -435,4 +435,4 @@ def test_the_operator_takes_a_lost_second_factor_away(rep: User, ours: Company) 
     operator.post("/admin/crm/user/", {"action": "take_second_factor", "_selected_action": str(rep.pk)})
     with tenancy.inside(ours.id):
         assert AuditEntry.objects.filter(action="member.second_factor_taken", details__member=rep.email).exists()
-    assert log_in(rep.email)["Location"] == "/contacts/"
+    assert log_in(rep.email)["Location"] == "/"

@@ -351,7 +351,7 @@ def test_a_test_call_has_a_page_without_a_contact(ours, client_of, make_call):
     """It says what became of it, and offers no second call to one's own phone as if that were somebody's."""
     call = make_call(is_test=True, status="completed", duration_seconds=0, agent="completed")
     page = client_of(ours.rep).get(f"/calls/{call.pk}/").content.decode()
-    assert "<h1>Test call</h1>" in page
+    assert '<h1 id="call-title">Test call</h1>' in page
     assert "Phone works" in page
     assert "A test call is not recorded." in page
     for word in ("Call again", "Talk time", "Contact answered", "Call with"):
