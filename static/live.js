@@ -22,8 +22,24 @@
     else asked[part] = performance.now();
   });
 
-  // --- a change ---
+  // --- a change; one that comes while a part is being fetched may be newer than the answer: it is fetched again ---
+  const fetching = new Set(), again = new Map();
+  const partOf = (event) => event.detail.requestConfig?.elt?.id;
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (parts.includes(partOf(event))) fetching.add(partOf(event));
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const part = partOf(event);
+    if (!fetching.delete(part) || !again.has(part)) return;
+    const call = again.get(part);
+    again.delete(part);
+    refresh(part, call);
+  });
   function refresh(part, call) {
+    if (fetching.has(part)) {
+      again.set(part, call);
+      return;
+    }
     const element = document.getElementById(part);
     const path = element && element.getAttribute("hx-get");
     if (!path || (call && !path.includes(call))) return;

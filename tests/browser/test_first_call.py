@@ -89,7 +89,7 @@ def test_an_organization_comes_from_nothing_to_a_recorded_call(
     admin.get_by_label("Account SID").fill(SID)
     admin.get_by_label("Auth token").first.fill(OTHER_TOKEN)
     save.click()
-    findings = admin.locator(".findings")
+    findings = admin.locator("#checks-title ~ .findings")
     expect(findings.locator(".failed").first).to_contain_text("20003")
     expect(findings.locator("li", has_text="Account").first).to_have_class("failed")
     admin.get_by_label("Auth token").first.fill(TOKEN)
@@ -131,6 +131,7 @@ def test_an_organization_comes_from_nothing_to_a_recorded_call(
     expect(rep.locator(".bad-why").first).to_be_visible()
     rep.get_by_label("Choose a password").fill(PASSWORD)
     rep.get_by_role("button", name="Join").click()
+    rep.get_by_role("link", name="Find a contact").click()
     expect(rep.get_by_role("main")).to_contain_text("No contacts yet")
     assert fits(rep)
 
