@@ -133,6 +133,25 @@ def eventually_written(read: Callable[[], str | None]) -> str:
     return found
 
 
+UNTIL = """(one, [patience]) => new Promise((done, failed) => {{
+  const end = performance.now() + patience;
+  const look = () => {{
+    if (({condition})(one)) done();
+    else if (performance.now() > end) failed("Never true.");
+    else setTimeout(look, 50);
+  }};
+  look();
+}})"""
+
+
+def until(one: Locator, condition: str) -> None:
+    """Wait until a function of the element, in JavaScript, is true.
+
+    Playwright's own waiting evaluates strings, which the pages' Content Security Policy refuses.
+    """
+    one.evaluate(UNTIL.format(condition=condition), [PATIENCE])
+
+
 WIDE = """() => {
   const width = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= width) return [];

@@ -12,7 +12,7 @@ from django.urls import resolve
 from playwright.sync_api import Page, Request, expect
 
 from crm.local.stack import Stack
-from tests.browser.conftest import DESK, PHONE, fits, log_in, picture, stack_on
+from tests.browser.conftest import DESK, PHONE, fits, log_in, picture, stack_on, until
 from tests.crm.test_accounts import code_for
 from tests.crm.test_every_url import ADDRESSES, LINK, OPEN, STEP
 
@@ -29,11 +29,6 @@ SHIFTS = """addEventListener("DOMContentLoaded", () => {
 });"""
 # A link in a picture, too, whose `href` is no text.
 HREFS = "(all) => all.map((one) => new URL(one.getAttribute('href'), document.baseURI).href)"
-# Playwright's own waiting would need eval, which the page's CSP refuses.
-SHIFTED = """() => new Promise((done) => {
-  const look = () => (window.shifted > 0 ? done() : setTimeout(look, 20));
-  look();
-})"""
 # Addresses without a page of their own, and why.
 POSTED = "a form is posted to it, and it answers with another page"
 NO_PAGE = {
@@ -219,7 +214,7 @@ def test_what_is_wrong_with_a_page_is_found(open_page: Callable[..., Page], past
       document.querySelector("main").insertAdjacentHTML("afterbegin", more);
       document.getElementById("pale").style.cssText = "color: #ddd; background: #eee; width: 3000px";
     }""")
-    page.evaluate(SHIFTED)
+    until(page.locator("body"), "() => window.shifted > 0")
     found = "\n".join(problems_of(page))
     for said in ("image-alt", "color-contrast", "wider than the window", "2 headings", "things moved"):
         assert said in found

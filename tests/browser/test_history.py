@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from crm.local.stack import Stack
-from tests.browser.conftest import DESK, PHONE, fits, log_in
+from tests.browser.conftest import DESK, PHONE, fits, log_in, until
 from tests.browser.test_settings import pictures
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack]
@@ -108,7 +108,7 @@ def test_a_manager_narrows_the_list_opens_a_call_and_listens(
 def listen(page: Page, player: Any) -> None:
     """Play, faster, step, mute and pause, with buttons and keys."""
     player.get_by_role("button", name="Play").click()
-    page.wait_for_function(f"(player) => ({SOUND})(player).currentTime > 0.3", arg=player.element_handle())
+    until(player, f"(player) => ({SOUND})(player).currentTime > 0.3")
     assert player.evaluate(f"(player) => !({SOUND})(player).paused")
     player.get_by_label("Speed").select_option("1.5×")
     assert player.evaluate(f"(player) => ({SOUND})(player).playbackRate") == 1.5
@@ -136,12 +136,12 @@ def test_listen_plays_in_the_row_one_at_a_time_at_the_speed_of_last_time(
     buttons = page.get_by_role("button", name=re.compile("^Listen to the call with"))
     buttons.nth(0).click()
     first = rows(page).locator("[data-player]").nth(0)
-    page.wait_for_function(f"(player) => ({SOUND})(player).currentTime > 0.1", arg=first.element_handle())
+    until(first, f"(player) => ({SOUND})(player).currentTime > 0.1")
     first.get_by_label("Speed").select_option("2×")
     pictures(page, "history-listen")
     buttons.nth(1).click()
     second = rows(page).locator("[data-player]").nth(1)
-    page.wait_for_function(f"(player) => ({SOUND})(player).currentTime > 0.1", arg=second.element_handle())
+    until(second, f"(player) => ({SOUND})(player).currentTime > 0.1")
     assert second.evaluate(f"(player) => ({SOUND})(player).playbackRate") == 2
     expect(first.get_by_role("button", name="Play")).to_be_visible()
     page.get_by_label("Search calls").focus()
