@@ -14,7 +14,7 @@ DEPLOYED = DEBUG=false PUBLIC_BASE_URL=https://crm.example.com ALLOWED_HOSTS=crm
 SETTINGS = SECRET_KEY=unused DATABASE_URL=postgresql://unused PUBLIC_BASE_URL=http://localhost \
 	FIELD_ENCRYPTION_KEYS=unused:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 
-.PHONY: help demo test soak check permissions bench clean distclean local dev
+.PHONY: help demo test soak check permissions pictures bench clean distclean local dev
 .DEFAULT_GOAL = help
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo 'make soak                    the long forms: kill -9, outages of a minute, races (about two hours); prints counts'
 	@echo 'make check                   format, lint, types, import contracts, migration drift, check --deploy'
 	@echo 'make permissions             ask every address as everybody, and write docs/permissions.md'
+	@echo 'make pictures                play the story of the browser tests, and take the pictures of the README from it'
 	@echo 'make bench                   the benchmarks'
 	@echo 'make clean                   remove local data and caches; distclean: .venv as well'
 	@echo 'Another Python: make PYTHON=python3.12 ...'
@@ -62,6 +63,11 @@ check: dev
 
 permissions: dev
 	@$(PY) -m pytest -n 0 -q tests/crm/test_permissions.py --write-permissions
+
+pictures: dev
+	@mkdir -p .data/pictures
+	@SCREENSHOTS='$(CURDIR)/.data/pictures' $(MAKE) test TEST_ARGS='-n 0' ARGS=tests/browser/test_story.py
+	@for one in $$(grep -o 'docs/pictures/[a-z-]*\.png' README.md | sort -u); do cp ".data/pictures/$${one##*/}" "$$one" || exit 1; done
 
 bench: dev
 	@$(PY) -m crm.local.run --fresh --migrate -- $(PY) -m bench $(ARGS)
