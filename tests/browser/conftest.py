@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or next(
 )
 logger = logging.getLogger(__name__)
 PATIENCE = 20_000  # milliseconds until a page must show something; other tests run beside it
+TALKED = re.compile("0:0[3-9]|0:[1-5][0-9]")  # three seconds or more: one of them alone may pass between two looks
 PHONE, DESK = {"width": 375, "height": 812}, {"width": 1440, "height": 900}
 
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from crm.local.stack import Stack
-from tests.browser.conftest import PHONE, eventually_written, fits, picture, stack_on
+from tests.browser.conftest import PHONE, TALKED, eventually_written, fits, picture, stack_on
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack]
 SID, TOKEN, OTHER_SID, OTHER_TOKEN = "AC" + "1" * 32, "a" * 32, "AC" + "2" * 32, "b" * 32
@@ -145,7 +145,7 @@ def test_an_organization_comes_from_nothing_to_a_recorded_call(
     mine.get_by_role("button", name="1", exact=True).click()
     theirs.get_by_role("button", name="Answer").click()
     expect(status).to_contain_text("Connected")
-    expect(status).to_contain_text("0:03")
+    expect(status).to_contain_text(TALKED)
     rep.get_by_role("complementary", name="Your call").get_by_role("button", name="Hang up").click()
     expect(status).to_contain_text("Ended")
     admin.goto(f"{empty.web_url}/calls/")

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from crm.local.stack import Stack
-from tests.browser.conftest import PHONE, log_in, picture, stack_on, until
+from tests.browser.conftest import PHONE, TALKED, log_in, picture, stack_on, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack]
 REP, MANAGER, ADMIN = "rep@aurora.example", "manager@aurora.example", "admin@aurora.example"
@@ -39,7 +39,7 @@ def call(page: Page, mine: Page, theirs: Page, *, name: str) -> None:
     expect(status).to_contain_text(f"Ringing {CONTACT}")
     theirs.get_by_role("button", name="Answer").click()
     expect(status).to_contain_text("Connected")
-    expect(status).to_contain_text("0:03")
+    expect(status).to_contain_text(TALKED)
     picture(page, name)
     page.get_by_role("complementary", name="Your call").get_by_role("button", name="Hang up").click()
     expect(status).to_contain_text("Ended")
