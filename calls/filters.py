@@ -15,6 +15,7 @@ from calls import queries
 from calls.models import LIVE, CallLog, CallStatus, Direction, Disposition, Party
 from crm.contacts import UnknownTimeZone, time_zones
 from crm.numbers import digits_in
+from crm.search import SHORTEST
 
 LONGEST_SEARCH = 100
 LONGEST_CALL = 2**31 - 1  # seconds that PostgreSQL's integer holds
@@ -128,8 +129,11 @@ class CallFilter(django_filters.FilterSet):
         return super().filter_queryset(queryset).filter(is_test=bool(wanted))
 
     def by_name_or_number(self, queryset: QuerySet[CallLog], name: str, value: str) -> QuerySet[CallLog]:
-        """Match the contact's name, or part of either number as typed."""
-        return queries.matching(queryset, name=value, digits=digits_in(value))
+        """Match the contact's name, or part of either number as typed; of “Rua 9”, the 9 is no part of a number."""
+        digits = digits_in(value)
+        if len(digits) < SHORTEST and any(letter.isalpha() for letter in value):
+            digits = ""
+        return queries.matching(queryset, name=value, digits=digits)
 
     def by_number(self, queryset: QuerySet[CallLog], name: str, value: str) -> QuerySet[CallLog]:
         """Match part of either number; what has no digit in it is no number's part."""

@@ -123,6 +123,7 @@ def test_a_fragment_is_found_by_the_index_or_without_it_alike(
         "%25_": [named],
         "1000%25_": [],
         "da silva 4002": [caller, named],
+        "da silva 55": [],
     }
     for limit in (FEW, -1):
         monkeypatch.setattr("crm.search.FEW", limit)
