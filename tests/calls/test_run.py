@@ -138,6 +138,14 @@ def test_a_call_whose_process_died_before_it_was_written_down_is_not_made_again(
     assert len(world.twilio.calls_made(company)) == 2
 
 
+def test_a_press_that_is_no_key_is_refused(company: Company, people: list[Contact]) -> None:
+    run = begin(company, people)
+    for key in ("\x00", "a\x00b", "a\nb"):
+        with pytest.raises(AppError) as refused:
+            press(company, run, key)
+        assert refused.value.code == "bad_idempotency_key"
+
+
 def test_skipping_passes_over_the_one_that_was_shown(company: Company, people: list[Contact]) -> None:
     run = begin(company, [people[0], people[3]])
     with tenancy.inside(company.id):
