@@ -13,7 +13,10 @@ NONE, TOMORROW, THREE_DAYS, PICKED = "none", "tomorrow", "days", "pick"
 
 
 class WrapUpForm(forms.Form):
-    """The parts of a wrap-up that are more than a word: what a part of a page does not send stays as it is."""
+    """The parts of a wrap-up that are more than a word: what a part of a page does not send stays as it is.
+
+    So does what comes back as the page showed it (`notes_was` and the like): another page may have changed it since.
+    """
 
     follow_up = forms.ChoiceField(
         choices=[(NONE, ""), (TOMORROW, ""), (THREE_DAYS, ""), (PICKED, "")],
@@ -44,17 +47,23 @@ class WrapUpForm(forms.Form):
     def said(self) -> dict[str, Any]:
         """Return what was sent, as the service names it."""
         said: dict[str, Any] = {"done": self.cleaned_data["done"]}
-        if "opportunity" in self.data:
+        if "opportunity" in self.data and not self._is_as_shown("opportunity"):
             said["opportunity"] = self.cleaned_data["opportunity"]
         for name in ("disposition", "notes"):
-            if name in self.data:
+            if name in self.data and not self._is_as_shown(name):
                 said[name] = self.data[name].replace("\r\n", "\n")
         return said | {"follow_up": self._follow_up()}
+
+    def _is_as_shown(self, name: str) -> bool:
+        said, shown = self.data.get(name, ""), self.data.get(f"{name}_was")
+        return shown is not None and said.replace("\r\n", "\n") == shown.replace("\r\n", "\n")
 
     def _follow_up(self) -> FollowUpWanted | Unsaid | None:
         text = self.cleaned_data["text"]
         match self.cleaned_data["follow_up"]:
             case "":
+                return UNSAID
+            case "none" if self._is_as_shown("follow_up"):
                 return UNSAID
             case "tomorrow":
                 return FollowUpWanted(in_days(1), text)

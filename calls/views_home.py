@@ -58,7 +58,10 @@ class Due:
 def home(request: Any) -> HttpResponse:
     """Show a member their morning; its parts follow their calls."""
     member, now = request.member, timezone.now()
-    owed = list(queries.needing_outcome(member, since=now - OWED_FOR)[: OWED_ROWS + 1])
+    # Where the next call waits for an outcome, it is shown here however old it is.
+    asked_since = queries.rules().requires_outcome_since
+    since = min(filter(None, (now - OWED_FOR, asked_since)))
+    owed = list(queries.needing_outcome(member, since=since)[: OWED_ROWS + 1])
     coming = crm_queries.open_follow_ups(member).filter(due_at__gte=end_of_today())
     live = queries.live_call(member)
     recent = queries.conversations(member).filter(user=member.user)

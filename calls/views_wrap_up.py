@@ -55,7 +55,8 @@ def outcome(request: Any, call_id: UUID) -> HttpResponse:
 @require_POST
 def note(request: Any, call_id: UUID) -> HttpResponse:
     """Keep the note of a call while it is being typed."""
-    wrap_up(member=request.member, call_id=call_id, notes=request.POST.get("notes", "").replace("\r\n", "\n"))
+    notes = request.POST["notes"].replace("\r\n", "\n") if "notes" in request.POST else None
+    wrap_up(member=request.member, call_id=call_id, notes=notes)
     return HttpResponse(_("Saved"), content_type="text/plain; charset=utf-8")
 
 

@@ -156,6 +156,11 @@ def follow_up_after(member: Membership, call_id: UUID) -> FollowUp | None:
     return FollowUp.objects.filter(organization=member.organization, call_id=call_id).first()
 
 
+def is_follow_up(follow_up_id: UUID) -> bool:
+    """Whether the organization that is set has this follow-up, whosever it is."""
+    return FollowUp.objects.filter(pk=follow_up_id).exists()
+
+
 def get_note(member: Membership, note_id: UUID, *, for_update: bool = False) -> Note:
     """Return a note, which every member may read. Raises: NotFound."""
     rows = Note.objects.filter(organization=member.organization)

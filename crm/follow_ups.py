@@ -44,7 +44,7 @@ def create_follow_up(
 ) -> FollowUp:
     """Write down that `member` (or `owner`, a user's id) turns to a contact again; `text` and `opportunity` if said.
 
-    The second one that is written down after the same `call_id` replaces the first.
+    The second one that is written down after the same `call_id` replaces the first, unless that is done.
     Raises: NotFound, BadFollowUp, NotAnOwner, NotAllowed.
     """
     with tenancy.inside(member.organization_id):
@@ -53,6 +53,9 @@ def create_follow_up(
         except NotFound as error:
             raise NotFound(_("You have no such contact."), field="contact") from error
         earlier = access.follow_up_after(member, call_id) if call_id else None
+        if earlier is not None and earlier.done_at is not None:  # over, and another one is wanted
+            FollowUp.objects.filter(pk=earlier.pk).update(call_id=None)
+            earlier = None
         row = earlier or FollowUp(organization=member.organization, contact=found, call_id=call_id)
         _apply(member, row, ({} if earlier else {"owner": member.user_id}) | fields | {"due_at": due_at})
         row.save()

@@ -84,7 +84,8 @@ def wrap_up(
         if follow_up is not UNSAID and call.contact_id is not None:
             _follow_up(member, call, call.contact_id, follow_up)
         for follow_up_id in done:
-            change_follow_up(member=member, follow_up_id=follow_up_id, done=True)
+            if crm_access.is_follow_up(follow_up_id):  # one that was deleted meanwhile is settled, too
+                change_follow_up(member=member, follow_up_id=follow_up_id, done=True)
         if written.get("disposition") == Disposition.DO_NOT_CALL and call.contact_id is not None:
             change_contact(member=member, contact_id=call.contact_id, do_not_call=True)
         elif written.get("disposition") == Disposition.DO_NOT_CALL:

@@ -183,6 +183,77 @@ def test_a_wrap_up_keeps_its_follow_up_and_its_opportunity(ours: Company, client
         assert CallLog.objects.get(pk=call.pk).disposition == "call_back", "What is not sent stays."
 
 
+def test_what_a_page_shows_and_nobody_changed_does_not_undo_another_pages_work(
+    ours: Company, client_of: Sessions, make_call: Any
+) -> None:
+    call = make_call(status="completed", duration_seconds=5)
+    with tenancy.inside(ours.id):
+        CallLog.objects.update(notes="As it was\nin two lines", opportunity=None)
+    browser, path = client_of(ours.rep), f"/calls/{call.pk}/outcome/"
+    form = browser.get(path, {"place": "page"}).content.decode()
+    assert 'name="notes_was" value="As it was\nin two lines"' in form
+    assert 'name="follow_up_was" value="none"' in form
+    assert 'name="opportunity_was" value=""' in form
+    was = {"notes": "As it was\r\nin two lines", "notes_was": "As it was\r\nin two lines"}
+    was |= {"follow_up": "none", "follow_up_was": "none", "opportunity": "", "opportunity_was": ""}
+    said = {"notes": "Written meanwhile", "follow_up": "tomorrow", "opportunity": str(ours.opportunity.pk)}
+    browser.post(path, said, headers=HTMX)
+    client_of(ours.manager).post(path, was | {"disposition": "interested"}, headers=HTMX)
+    browser.post(path, was | {"disposition": "interested"}, headers=HTMX)
+    browser.post(f"/calls/{call.pk}/note/", {}, headers=HTMX)
+    with tenancy.inside(ours.id):
+        call.refresh_from_db()
+        assert (call.disposition, call.notes) == ("interested", "Written meanwhile")
+        assert call.opportunity_id == ours.opportunity.pk
+        assert FollowUp.objects.filter(call_id=call.pk).exists()
+    shown = browser.get(path, {"place": "page"}).content.decode()
+    assert 'name="follow_up_was" value="pick"' in shown
+    browser.post(path, was | {"notes": "", "follow_up_was": "pick"}, headers=HTMX)
+    with tenancy.inside(ours.id):
+        call.refresh_from_db()
+        assert call.notes == "", "What somebody has changed is written."
+        assert not FollowUp.objects.filter(call_id=call.pk).exists()
+
+
+def test_a_follow_up_after_one_that_is_done_is_another(ours: Company, client_of: Sessions, make_call: Any) -> None:
+    call = make_call(status="completed", duration_seconds=5)
+    browser, path = client_of(ours.rep), f"/calls/{call.pk}/outcome/"
+    browser.post(path, {"follow_up": "tomorrow", "text": "first"}, headers=HTMX)
+    with tenancy.inside(ours.id):
+        first = FollowUp.objects.get(call_id=call.pk)
+    browser.post(f"/follow-ups/{first.pk}/done/", headers=HTMX)
+    browser.post(path, {"follow_up": "days", "text": "second"}, headers=HTMX)
+    with tenancy.inside(ours.id):
+        first.refresh_from_db()
+        assert (first.text, first.done_at is None) == ("first", False)
+        second = FollowUp.objects.get(call_id=call.pk)
+        assert (second.text, second.done_at) == ("second", None)
+
+
+def test_a_follow_up_that_was_deleted_meanwhile_does_not_keep_an_outcome_from_being_saved(
+    ours: Company, client_of: Sessions, make_call: Any
+) -> None:
+    call = make_call(status="completed", duration_seconds=5)
+    due = follow_up(ours, ours.rep, "Gone", hours=-1)
+    browser = client_of(ours.rep)
+    browser.post(f"/follow-ups/{due.pk}/delete/")
+    said = {"disposition": "interested", "done": str(due.pk)}
+    assert browser.post(f"/calls/{call.pk}/outcome/", said, headers=HTMX).status_code == 200
+    with tenancy.inside(ours.id):
+        assert CallLog.objects.get(pk=call.pk).disposition == "interested"
+
+
+def test_an_old_outcome_that_keeps_from_calling_is_on_home(ours: Company, client_of: Sessions, make_call: Any) -> None:
+    from calls.models import CallRules
+
+    owed = make_call(status="completed", duration_seconds=5, ago=30 * 86400)
+    browser = client_of(ours.rep)
+    assert browser.get("/").context["owed"] == []
+    with tenancy.inside(ours.id):
+        CallRules.objects.create(requires_outcome=True, requires_outcome_since=timezone.now() - timedelta(days=40))
+    assert [row.call.pk for row in browser.get("/").context["owed"]] == [owed.pk]
+
+
 def test_another_contacts_opportunity_and_a_strangers_follow_up_are_missing(
     ours: Company, theirs: Company, client_of: Sessions, make_call: Any
 ) -> None:
