@@ -53,8 +53,8 @@ def call_next(*, member: Membership, run_id: UUID, key: str, caller_id: str = ""
 
     Each begins as every call does (`start_call`), outside of any transaction. The same `key` is the same press, and
     returns the same call. Who may not be called is passed over, and the list says why.
-    Raises: NotFound, NotAllowed, RunIsOver, ManyNotCallable, BadIdempotencyKey, and what `start_call` raises for another reason than the
-    contact; the contact then stays the next.
+    Raises: NotFound, NotAllowed, RunIsOver, ManyNotCallable, BadIdempotencyKey, and what `start_call` raises for
+    another reason than the contact; the contact then stays the next.
     """
     if not (key.isprintable() and key):
         raise errors.BadIdempotencyKey
