@@ -54,7 +54,8 @@ def create_follow_up(
             raise NotFound(_("You have no such contact."), field="contact") from error
         earlier = access.follow_up_after(member, call_id) if call_id else None
         if earlier is not None and earlier.done_at is not None:  # over, and another one is wanted
-            FollowUp.objects.filter(pk=earlier.pk).update(call_id=None)
+            earlier.call_id = None
+            earlier.save(update_fields=["call_id", "updated_at"])
             earlier = None
         row = earlier or FollowUp(organization=member.organization, contact=found, call_id=call_id)
         _apply(member, row, ({} if earlier else {"owner": member.user_id}) | fields | {"due_at": due_at})
