@@ -125,7 +125,9 @@ def _settle(
     """Write down what became of a contact that waits; the last one ends the run."""
     with tenancy.inside(member.organization_id), transaction.atomic():
         Run.objects.select_for_update(no_key=True).get(pk=run.pk)
-        RunEntry.objects.filter(pk=entry.pk, state=EntryState.WAITING).update(
+        # Whoever skips a contact while they are being called comes too late.
+        open_states = (EntryState.WAITING, EntryState.SKIPPED) if state == EntryState.CALLED else (EntryState.WAITING,)
+        RunEntry.objects.filter(pk=entry.pk, state__in=open_states).update(
             state=state, reason=reason, call_id=call_id, settled_at=timezone.now()
         )
         if queries.next_entry(run) is None:

@@ -157,6 +157,26 @@ def test_skipping_passes_over_the_one_that_was_shown(company: Company, people: l
         skip(member=company.rep, run_id=run.pk, entry_id=uuid4())
 
 
+def test_who_is_skipped_while_they_are_being_called_was_called(
+    company: Company, people: list[Contact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from calls.services import run as runs
+
+    run, start = begin(company, [people[0], people[3]]), runs.start_call
+
+    def skipped_meanwhile(**said: Any) -> Any:
+        with tenancy.inside(company.id):
+            entry = queries.next_entry(run)
+        skip(member=company.rep, run_id=run.pk, entry_id=entry.pk)
+        return start(**said)
+
+    monkeypatch.setattr(runs, "start_call", skipped_meanwhile)
+    called = press(company, run)
+    assert states(company, run) == [("called", ""), ("waiting", "")]
+    with tenancy.inside(company.id):
+        assert queries.run_of_call(CallLog.objects.get(pk=called)) == run
+
+
 def test_a_run_is_its_members_and_there_is_one_at_a_time(
     company: Company, theirs: Company, people: list[Contact]
 ) -> None:
