@@ -5,7 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from calls.models import CallLog
@@ -14,6 +16,7 @@ from crm.contacts import change_opportunity
 from crm.follow_ups import create_follow_up
 from crm.models import FollowUp, Membership, Note
 from crm.notes import create_note
+from crm.saved_views import save_view
 from tests.conftest import Company
 
 Sessions = Callable[[Membership], Client]
@@ -296,6 +299,21 @@ def test_where_outcomes_are_asked_for_the_next_call_waits_for_one(
     assert api_of(company.rep2).post("calls/", {"contact": str(company.contact.pk)}).status_code == 201
     client_of(company.rep).post(f"/calls/{owed.pk}/outcome/", {"disposition": "interested"})
     assert api_of(company.rep).post("calls/", {"contact": str(company.contact.pk)}).status_code == 201
+
+
+def test_home_asks_no_more_for_a_member_with_many_views(ours: Company, client_of: Sessions) -> None:
+    browser = client_of(ours.rep)
+
+    def asked(views: int) -> int:
+        for number in range(views):
+            save_view(member=ours.rep, page="contacts", name=f"View {number:02}", query=f"q=person {number}")
+        with CaptureQueriesContext(connection) as queries:
+            assert browser.get("/").status_code == 200
+        return len(queries)
+
+    few = asked(6)
+    assert "View 05" in browser.get("/").content.decode()
+    assert asked(30) == few
 
 
 # Filters, and where to call from
