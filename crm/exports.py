@@ -64,10 +64,15 @@ def _cells(row: tuple[Any, ...], numbers: list[str], most: int) -> list[str]:
 
 
 def export_refused(member: Membership, import_id: UUID) -> StreamingHttpResponse:
-    """Send the rows that an import has refused, as they were, each with its number and why. Raises: NotFound."""
+    """Send the rows that an import has refused, as they were, each with its number and why; written down in the audit.
+
+    Raises: NotFound, NotAllowed.
+    """
     with tenancy.inside(member.organization_id):
         importing = get_import(member, import_id)
         require_manager(member)
+        said = {"refused_rows_of": importing.file_name, "import": str(importing.pk), "count": importing.refused}
+        audit.note(member, audit.CONTACTS_EXPORTED, **said)
     headings = [one or _("Column %(place)s") % {"place": place} for place, one in enumerate(importing.headings, 1)]
     return _file("refused.csv", _refused_lines(importing, headings, [_("Row"), _("Why it was refused")]))
 

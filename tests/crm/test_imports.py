@@ -515,6 +515,12 @@ def test_imports_and_exports_are_audited(ours: Company) -> None:
         {"file": "list.csv", "status": "done"} | numbers,
     )
     assert rows["contacts.exported"] == (ours.admin.user.email, {"search": "Ana", "import": told["id"]})
+    bad = imported(ours, "Name,Phone\nAna,none\n")
+    refused(ours, bad["id"])
+    with tenancy.inside(ours.id):
+        last = AuditEntry.objects.filter(action="contacts.exported").latest("pk")
+    said = {"refused_rows_of": "list.csv", "import": bad["id"], "count": 1}
+    assert (last.who, last.details) == (ours.manager.user.email, said)
 
 
 @pytest.mark.parametrize(
