@@ -2,13 +2,13 @@
 
 from django.conf import settings
 from django.contrib.auth import get_user
-from django.contrib.sessions.backends.db import SessionStore
 from django.db import close_old_connections
 from django.http import HttpRequest, parse_cookie
 
 from calls.live.hub import Listener
 from crm.access import member_of_session
 from crm.accounts import lacks_second_factor
+from crm.sessions import SessionStore
 
 
 def listener_of(cookies: str) -> Listener | None:

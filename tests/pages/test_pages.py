@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from calls.live.door import listener_of
 from calls.models import DueCall, JournalEntry, Recording
 from crm import tenancy
 from crm.models import Contact, ContactNumber, Membership, User
@@ -64,6 +65,12 @@ def test_the_first_address_is_home_and_leads_strangers_to_the_log_in(ours, clien
     """With the way back kept."""
     assert "Today" in client_of(ours.rep).get("/").content.decode()
     assert Client().get("/calls/")["Location"] == "/login/?next=/calls/"
+
+
+def test_a_cookie_that_no_database_can_hold_is_no_session(ours):
+    cookie = 'sessionid="' + "\\000" * 32 + '"'
+    assert Client(headers={"cookie": cookie}).get("/contacts/").status_code == 302
+    assert listener_of(cookie) is None
 
 
 def test_a_person_logs_in_and_out(ours):
