@@ -9,12 +9,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from calls import access
-from calls.errors import CallIsLive
 from calls.forms_wrap_up import WrapUpForm
 from calls.panel_page import start_next
 from calls.services.wrap_up import BadOutcome, wrap_up
 from crm import tenancy
-from crm.follow_ups import BadFollowUp
 from crm.pages import page
 
 PLACES = ("panel", "page", "home")
@@ -25,29 +23,23 @@ PLACES = ("panel", "page", "home")
 def outcome(request: Any, call_id: UUID) -> HttpResponse:
     """Keep how a call went, from its page, the panel or home; htmx gets the form back. A GET is the form.
 
+    What is refused is answered by its sentence alone, so that the form keeps what was entered.
+
     With `then=next`, the next contact of the run is called once the outcome is committed; the answer is the panel.
     Outside of any transaction: Twilio is asked.
     """
     if request.method != "POST":
         return _form(request, call_id)
     form = WrapUpForm(request.POST)
-    wrong = "" if form.is_valid() else form.sentence
-    try:
-        if not wrong:
-            wrap_up(member=request.member, call_id=call_id, **form.said())
-    except (BadOutcome, CallIsLive, BadFollowUp) as refused:
-        if not request.htmx:
-            raise
-        wrong = str(refused.message)
-    if wrong and not request.htmx:
-        raise BadOutcome(wrong)
-    if not wrong and request.POST.get("then") == "next":
+    if not form.is_valid():
+        raise BadOutcome(form.sentence)
+    wrap_up(member=request.member, call_id=call_id, **form.said())
+    if request.POST.get("then") == "next":
         return start_next(request, request.POST.get("run", ""))
     if not request.htmx:
         return redirect("call", call_id)
-    response = _form(request, call_id, wrong=wrong, is_saved=not wrong)
-    if not wrong:
-        response["HX-Trigger"] = "call-changed"
+    response = _form(request, call_id, is_saved=True)
+    response["HX-Trigger"] = "call-changed"
     return response
 
 

@@ -52,6 +52,21 @@
     typing.field.setSelectionRange(typing.at, typing.at);
   });
 
+  // --- whoever pressed something in the panel stays in it: a disabled or replaced button gives its focus away ---
+  let held = null;
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const button = document.activeElement;
+    if (event.detail.elt.id !== "panel" && panel.contains(button)) held = button;
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (!held || event.detail.elt.id === "panel") return;
+    const button = held;
+    held = null;
+    if (document.activeElement !== document.body) return;
+    if (button.isConnected && !button.disabled) button.focus({ preventScroll: true });
+    else if (panel.querySelector("[data-shown]")) panel.focus({ preventScroll: true });
+  });
+
   // --- one caller ID at a time: what is chosen beside one button holds for all of the page ---
   document.addEventListener("change", (event) => {
     if (event.target.name !== "caller_id") return;

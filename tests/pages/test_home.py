@@ -178,8 +178,8 @@ def test_a_wrap_up_keeps_its_follow_up_and_its_opportunity(ours: Company, client
         due.refresh_from_db()
         assert due.done_at is not None
         assert CallLog.objects.get(pk=call.pk).opportunity_id == ours.opportunity.pk
-    wrong = browser.post(path, said | {"follow_up": "pick", "due_on": ""}, headers=HTMX).content.decode()
-    assert "Choose a day." in wrong
+    wrong = browser.post(path, said | {"follow_up": "pick", "due_on": ""}, headers=HTMX)
+    assert (wrong.status_code, wrong.content.decode()) == (400, "Choose a day."), "The form keeps what was entered."
     browser.post(path, {"follow_up": "none"}, headers=HTMX)
     with tenancy.inside(ours.id):
         assert not FollowUp.objects.filter(call_id=call.pk).exists()
