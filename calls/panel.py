@@ -73,6 +73,7 @@ class Readiness:
     busy: bool = False
     stuck: Stuck | None = None
     caller_ids: tuple[str, ...] = ()  # where there is a choice
+    recording: str = ""  # "on" or "off" until the rep says otherwise; empty where that is not the rep's to say
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +127,17 @@ def readiness(member: Membership) -> Readiness:
     """Return whether `member`'s call buttons work, and if not, why."""
     if not member.phone_number:
         return Readiness(blocked=str(NoPhone.message))
-    if not TwilioAccount.objects.exists():
+    account = TwilioAccount.objects.first()
+    if account is None:
         return Readiness(blocked=str(TwilioNotConnected.message), is_connected=False)
     call = queries.live_call(member)
     from_where = caller_ids(member)
+    recording = "on" if account.records_calls else "off"
     return Readiness(
         busy=call is not None,
         stuck=_stuck(call, _History.of(call)) if call else None,
         caller_ids=from_where if len(from_where) > 1 else (),
+        recording=recording if queries.rules().rep_decides_recording else "",
     )
 
 

@@ -42,6 +42,7 @@ def start(request: Any) -> HttpResponse:
             to=request.POST.get("to", ""),
             opportunity_id=UUID(opportunity_id) if opportunity_id else None,
             caller_id=caller_id_for(request),
+            record=request.POST.get("record") == "on" if "may_record" in request.POST else None,
             idempotency_key=key,
         ),
     )

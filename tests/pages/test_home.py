@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from calls.models import CallLog
+from calls.models import CallLog, CallRules
 from crm import tenancy
 from crm.contacts import change_opportunity
 from crm.follow_ups import create_follow_up
@@ -368,3 +368,20 @@ def test_the_number_to_call_from_is_chosen_beside_the_button_and_remembered(
         else:
             assert call.from_number == expected
             assert f'value="{other}" checked' in browser.get("/contacts/").content.decode()
+
+
+def test_whether_to_record_is_asked_beside_the_button_where_the_rep_decides(
+    company: Company, client_of: Sessions
+) -> None:
+    browser = client_of(company.rep)
+    company.connect(records_calls=True)
+    assert 'name="record"' not in browser.get("/contacts/").content.decode()
+    with tenancy.inside(company.id):
+        CallRules.objects.create(rep_decides_recording=True)
+    assert 'name="record" checked' in browser.get("/contacts/").content.decode()
+    said = {"contact": company.contact.pk, "to": company.contact_number}
+    for place, (ticked, expected) in enumerate((({"may_record": "yes"}, False), ({}, True))):
+        browser.post("/calls/start/", said | ticked | {"key": f"key{place}"}, headers=HTMX)
+        with tenancy.inside(company.id):
+            assert CallLog.objects.latest("id").is_recorded == expected
+            CallLog.objects.update(status="canceled", stage="ended")
