@@ -47,8 +47,7 @@ def twilio(request: Any) -> HttpResponse:
         except AppError as error:
             explain_beside(form, error)
         else:
-            messages.success(request, _("Saved."))
-            return _verified(request)
+            return _verified(request, is_saved=True)
     return _shown(request, account, form=form)
 
 
@@ -105,11 +104,17 @@ def _account(member: Membership) -> TwilioAccount | None:
         return access.account_of(member.organization_id)
 
 
-def _verified(request: Any) -> HttpResponse:
+def _verified(request: Any, *, is_saved: bool = False) -> HttpResponse:
+    """Ask Twilio; what was saved and does not work is no success."""
     try:
-        checks.verify(request.member.organization_id)
+        found = checks.verify(request.member.organization_id)
     except AppError as error:
         messages.error(request, str(error.message))
+        found = []
+    if is_saved and any(one["result"] == checks.FAILED for one in found):
+        messages.error(request, _("Saved, but it does not work yet: what is wrong stands under “Verification”."))
+    elif is_saved:
+        messages.success(request, _("Saved."))
     return redirect("twilio")
 
 

@@ -102,6 +102,10 @@
     button.textContent = button.dataset.done;
   });
 
+  // --- on a narrow page the tab that one is on is in sight ---
+  const tab = document.querySelector(".nav [aria-current]");
+  if (tab) tab.parentElement.scrollLeft = tab.offsetLeft + tab.offsetWidth - innerWidth;
+
   // --- the menu closes like one ---
   document.addEventListener("click", (event) => {
     for (const menu of document.querySelectorAll("details.menu[open]")) {

@@ -122,6 +122,12 @@ def test_only_admins_see_the_way_there(ours: Company, client_of: Sessions) -> No
         assert browser.get("/twilio/").status_code == 403
 
 
+def test_what_is_saved_and_does_not_work_is_no_success(world: World, company: Company, client_of: Sessions) -> None:
+    page = client_of(company.admin).post("/twilio/", typed(company, auth_token="0" * 32), follow=True).content.decode()
+    assert "Saved, but it does not work yet" in page
+    assert "Saved." not in page
+
+
 def test_a_twilio_that_is_away_is_said_and_nothing_is_lost(ours: Company, client_of: Sessions, settings: Any) -> None:
     settings.TWILIO_API_BASE_URL = "http://127.0.0.1:1"
     page = client_of(ours.admin).post("/twilio/", typed(ours), follow=True).content.decode()
