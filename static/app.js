@@ -86,6 +86,9 @@
     // A click that was answered is done; one that was not keeps its key, so that pressing again cannot ring twice.
     const answered = successful || (xhr && xhr.getResponseHeader("X-Swap"));
     if (answered && elt.matches && elt.matches(".call-form")) elt.elements.key.value = newKey();
+    // What was pressed may have been fetched anew meanwhile: then the lists would not hear that something changed.
+    const news = (xhr && xhr.getResponseHeader("HX-Trigger")) || "";
+    if (!elt.isConnected && news.includes("call-changed")) htmx.trigger(document.body, "call-changed");
     setButtons();
   });
   document.addEventListener("htmx:load", (event) => {
