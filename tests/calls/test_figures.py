@@ -131,7 +131,7 @@ def test_a_rep_counts_their_own_calls_only_whoever_they_ask_for(ours: Company, m
 
 def test_another_organizations_calls_are_in_no_figure(ours: Company, theirs: Company, make: Make) -> None:
     make(NOON, "completed", talk=10, company=theirs)
-    make(NOON, "busy")
+    make(NOON, "busy", unanswered_by="contact")
     assert total(ours.admin, days(1)) == Tally(1, 0, 0, 0, 0)
     with tenancy.inside(ours.id):
         assert set(figures.by_rep(ours.admin, days(1).stretch)) == {ours.rep.user_id}
