@@ -109,6 +109,15 @@
   const tab = document.querySelector(".nav [aria-current]");
   if (tab) tab.parentElement.scrollLeft = tab.offsetLeft + tab.offsetWidth - innerWidth;
 
+  // --- what somebody has opened stays open when its part is fetched anew ---
+  const opened = new Set();
+  document.addEventListener("toggle", ({ target }) => {
+    if (target.matches("details[data-keep]")) opened[target.open ? "add" : "delete"](target.id);
+  }, true);
+  document.addEventListener("htmx:load", (event) => {
+    for (const one of event.detail.elt.querySelectorAll("details[data-keep]")) one.open = opened.has(one.id);
+  });
+
   // --- the menu closes like one ---
   document.addEventListener("click", (event) => {
     for (const menu of document.querySelectorAll("details.menu[open]")) {
@@ -132,6 +141,13 @@
   const secure = location.protocol === "https:" ? "; secure" : "";
   document.cookie = `zone=${encodeURIComponent(zone)}; path=/; max-age=31536000; samesite=lax${secure}`;
   for (const field of document.querySelectorAll("input[data-zone]")) field.value = zone;
+
+  // --- what somebody typed before these scripts had come is searched for ---
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const field of document.querySelectorAll("form[hx-get] input[type=search]")) {
+      if (field.value !== field.defaultValue) htmx.trigger(field, "search");
+    }
+  });
 
   localize(document);
 })();

@@ -21,6 +21,8 @@ CHROMIUM = os.environ.get("CHROMIUM") or next(
 )
 logger = logging.getLogger(__name__)
 PATIENCE = 20_000  # milliseconds until a page must show something; other tests run beside it
+# How htmx logs a request that a newer one has replaced; one that failed is logged as htmx:sendError as well.
+REPLACED = ("htmx:afterRequest", "htmx:sendAbort")
 TALKED = re.compile("0:0[3-9]|0:[1-5][0-9]")  # three seconds or more: one of them alone may pass between two looks
 PHONE, DESK = {"width": 375, "height": 812}, {"width": 1440, "height": 900}
 
@@ -96,7 +98,8 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.on("pageerror", lambda error: errors.append(f"{page.url}: {error}"))
 
         def note(said: ConsoleMessage) -> None:
-            if said.type == "error" and quiet not in (said.location or {}).get("url", ""):
+            is_old = said.text.startswith(REPLACED)
+            if said.type == "error" and not is_old and quiet not in (said.location or {}).get("url", ""):
                 errors.append(f"{page.url}: {said.text}")
 
         page.on("console", note)
