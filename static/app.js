@@ -109,6 +109,11 @@
   const tab = document.querySelector(".nav [aria-current]");
   if (tab) tab.parentElement.scrollLeft = tab.offsetLeft + tab.offsetWidth - innerWidth;
 
+  // --- a look at a list ends with the list: its late answer would bring the old count beside a new list ---
+  document.addEventListener("htmx:beforeCleanupElement", ({ target }) => {
+    if (target instanceof Element && target.matches("[hx-trigger*=call-changed]")) htmx.trigger(target, "htmx:abort");
+  });
+
   // --- what somebody has opened stays open when its part is fetched anew ---
   const opened = new Set();
   document.addEventListener("toggle", ({ target }) => {
@@ -142,10 +147,13 @@
   document.cookie = `zone=${encodeURIComponent(zone)}; path=/; max-age=31536000; samesite=lax${secure}`;
   for (const field of document.querySelectorAll("input[data-zone]")) field.value = zone;
 
-  // --- what somebody typed before these scripts had come is searched for ---
+  // --- what somebody typed or chose before these scripts had come is searched for ---
+  const isNew = (field) => field.matches("select")
+    ? [...field.options].some((one) => one.selected !== one.defaultSelected && one.index > 0)
+    : field.value !== field.defaultValue;
   document.addEventListener("DOMContentLoaded", () => {
-    for (const field of document.querySelectorAll("form[hx-get] input[type=search]")) {
-      if (field.value !== field.defaultValue) htmx.trigger(field, "search");
+    for (const form of document.querySelectorAll("form[role=search][hx-get]")) {
+      if ([...form.elements].some((field) => field.matches("input, select") && isNew(field))) htmx.trigger(form, "submit");
     }
   });
 
